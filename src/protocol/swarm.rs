@@ -1,0 +1,382 @@
+//! The swarm: peers, network and learning under one clock.
+//!
+//! A state transition per event and nothing else: what shall happen later goes into the outbox, what shall be kept
+//! into the recorder. Transfers that end at the same instant as anything else are delivered first, in ascending
+//! order of receiving peer.
+
+use serde::{Deserialize, Serialize};
+
+use super::barrier::BarrierRound;
+use super::event::Event;
+use super::gather::Selection;
+use super::learning::Learning;
+use super::peer::{Activity, Peer, Presence};
+use super::population::Population;
+use super::recorder::Recorder;
+use super::rows::{EvaluationRow, RoundRow};
+use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule};
+use crate::net::{Completion, EndpointId, FlowId, Network};
+use crate::quantity::{Bandwidth, Bytes, Duration, PeerId, Round, Seed};
+use crate::sim::{EventKey, Outbox, SimTime, World};
+use crate::training::TrainingBackend;
+
+/// All that a swarm has to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwarmSpec {
+    /// The root of all randomness.
+    pub seed: Seed,
+    /// Outer steps to take.
+    pub rounds: u32,
+    /// Rounds between evaluations.
+    pub evaluation_every: u32,
+    /// The algorithm and the rules.
+    pub protocol: Protocol,
+    /// Who takes part.
+    pub classes: Vec<PeerClass>,
+    /// Each class's step time without jitter.
+    pub step_times: Vec<Duration>,
+    /// What lies between them.
+    pub network: NetworkSpec,
+    /// One payload at deployment scale.
+    pub payload: Bytes,
+    /// The model at deployment scale, in f32.
+    pub checkpoint: Bytes,
+    /// Tokens of one peer's inner step at deployment scale.
+    pub deployment_tokens_per_step: u64,
+    /// Whether the timeline is recorded.
+    pub timeline: bool,
+}
+
+/// The state of a swarm: plain data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwarmState {
+    pub(super) population: Population,
+    pub(super) network: Network,
+    pub(super) store: EndpointId,
+    pub(super) peers: Vec<Peer>,
+    /// The t of the current θ(t).
+    pub(super) round: u32,
+    /// When the current round began: its window, or its barrier.
+    pub(super) round_start: SimTime,
+    pub(super) selection: Option<Selection>,
+    pub(super) barrier: BarrierRound,
+    pub(super) learning: Option<Learning>,
+    /// Peers that crashed while their payload may still be needed.
+    pub(super) lost: Vec<PeerId>,
+    pub(super) recorder: Recorder,
+    /// Contributions in the aggregate of each round so far.
+    pub(super) contributions: Vec<u32>,
+    pub(super) bytes_up: u64,
+    pub(super) bytes_down: u64,
+    pub(super) tokens: u64,
+    pub(super) deployment_tokens: u64,
+    wake: Option<(SimTime, EventKey)>,
+    pub(super) finished: bool,
+}
+
+/// A swarm and what trains for it.
+pub struct Swarm<'a> {
+    pub(super) spec: SwarmSpec,
+    pub(super) state: SwarmState,
+    pub(super) backend: Option<&'a dyn TrainingBackend>,
+    completions: Vec<Completion>,
+}
+
+/// What a transfer is for, packed into its tag: the receiving or sending peer above, this below.
+pub(super) mod purpose {
+    /// A payload on its way to the store.
+    pub const UPLOAD: u32 = u32::MAX;
+    /// A model on its way to a peer.
+    pub const CATCH_UP: u32 = u32::MAX - 1;
+    /// A hop of a ring or of an all-to-all.
+    pub const EXCHANGE: u32 = u32::MAX - 2;
+}
+
+impl<'a> Swarm<'a> {
+    /// A swarm before its first event; `backend` is `None` for the clock alone.
+    #[must_use]
+    pub fn new(spec: SwarmSpec, backend: Option<&'a dyn TrainingBackend>) -> Self {
+        let population = Population::new(spec.seed);
+        let mut network = Network::new();
+        let unlimited = |limit: Option<Bandwidth>| limit.unwrap_or(Bandwidth::UNLIMITED);
+        let store = network.add_endpoint(
+            unlimited(spec.network.store_egress),
+            unlimited(spec.network.store_ingress),
+            Duration::ZERO,
+        );
+        let mut peers = Vec::new();
+        for (class, class_spec) in spec.classes.iter().enumerate() {
+            let identities = class_spec.arrivals.as_ref().map_or(class_spec.count, |arrivals| arrivals.cap.max(class_spec.count));
+            for index in 0..identities {
+                let profile = population.profile(&spec.classes, class, index, spec.step_times[class]);
+                let endpoint = network.add_endpoint(profile.uplink, profile.downlink, profile.latency);
+                peers.push(Peer {
+                    id: PeerId(peers.len() as u32),
+                    profile,
+                    endpoint,
+                    presence: if index < class_spec.count { Presence::Absent } else { Presence::Unborn },
+                    session: 0,
+                    retiring: false,
+                    leaving: false,
+                    held: None,
+                    activity: Activity::Idle,
+                    since: SimTime::ZERO,
+                });
+            }
+        }
+        let recorder = Recorder::new(spec.timeline);
+        let state = SwarmState {
+            population,
+            network,
+            store,
+            peers,
+            round: 0,
+            round_start: SimTime::ZERO,
+            selection: None,
+            barrier: BarrierRound::default(),
+            learning: backend.map(Learning::new),
+            lost: Vec::new(),
+            recorder,
+            contributions: Vec::new(),
+            bytes_up: 0,
+            bytes_down: 0,
+            tokens: 0,
+            deployment_tokens: 0,
+            wake: None,
+            finished: false,
+        };
+        Self { spec, state, backend, completions: Vec::new() }
+    }
+
+    /// The first events: everyone registered is there with θ(0).
+    pub fn start(&mut self, outbox: &mut Outbox<Event>) {
+        let now = SimTime::ZERO;
+        self.evaluate(now);
+        for index in 0..self.state.peers.len() {
+            let peer = PeerId(index as u32);
+            if self.state.peers[index].presence == Presence::Absent {
+                self.register(peer, now, Some(0), outbox);
+            }
+        }
+        self.schedule_first_arrivals(outbox);
+        match self.spec.protocol.round.clone() {
+            RoundRule::Window(window) => self.start_windows(&window, now, outbox),
+            RoundRule::Barrier(_) => self.begin_barrier_round(now, outbox),
+        }
+        self.schedule_wake(outbox);
+    }
+
+    /// Whether the last round's aggregate has reached everyone who waits for it.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state.finished
+    }
+
+    /// Outer steps taken.
+    #[must_use]
+    pub fn rounds_done(&self) -> u32 {
+        self.state.round
+    }
+
+    /// What was recorded.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.state.recorder
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &SwarmState {
+        &self.state
+    }
+
+    /// What the swarm was made from.
+    #[must_use]
+    pub fn spec(&self) -> &SwarmSpec {
+        &self.spec
+    }
+
+    /// Ends the record where it is: the rows of a round whose aggregate is fixed are closed.
+    pub fn close(&mut self) {
+        self.state.recorder.close_round(self.state.bytes_up, self.state.bytes_down);
+    }
+
+    pub(super) fn peer(&mut self, peer: PeerId) -> &mut Peer {
+        &mut self.state.peers[peer.index()]
+    }
+
+    pub(super) fn class(&self, peer: PeerId) -> &PeerClass {
+        &self.spec.classes[self.state.peers[peer.index()].profile.class]
+    }
+
+    /// Whether all outer steps have been taken.
+    pub(super) fn all_rounds_done(&self) -> bool {
+        self.state.round >= self.spec.rounds
+    }
+
+    /// Ends the peer's activity, draws it into the timeline and begins `next`; the ended one is returned.
+    pub(super) fn turn_to(&mut self, peer: PeerId, now: SimTime, next: Activity) -> Activity {
+        let round = self.state.round;
+        let state = &mut self.state.peers[peer.index()];
+        self.state.recorder.interval(peer, round, state.activity.phase(), state.since, now);
+        state.since = now;
+        std::mem::replace(&mut state.activity, next)
+    }
+
+    /// Starts a transfer from a peer to the store.
+    pub(super) fn upload(&mut self, peer: PeerId, now: SimTime, outbox: &mut Outbox<Event>) -> FlowId {
+        let endpoint = self.state.peers[peer.index()].endpoint;
+        let flow = self.state.network.start_flow(now, endpoint, self.state.store, self.spec.payload, tag(peer, purpose::UPLOAD));
+        self.limit(peer, flow, self.spec.network.put_timeout, now, outbox);
+        flow
+    }
+
+    /// Starts a transfer from the store to a peer.
+    pub(super) fn download(&mut self, peer: PeerId, source: PeerId, now: SimTime, outbox: &mut Outbox<Event>) -> FlowId {
+        let endpoint = self.state.peers[peer.index()].endpoint;
+        let flow = self.state.network.start_flow(now, self.state.store, endpoint, self.spec.payload, tag(peer, source.0));
+        self.limit(peer, flow, self.spec.network.get_timeout, now, outbox);
+        flow
+    }
+
+    fn limit(&self, peer: PeerId, flow: FlowId, limit: Option<Duration>, now: SimTime, outbox: &mut Outbox<Event>) {
+        if let Some(limit) = limit {
+            outbox.at(now + limit, Event::TransferTimeout { peer, flow });
+        }
+    }
+
+    /// Ends a transfer before its time; what went over the wire is counted.
+    pub(super) fn abort(&mut self, now: SimTime, flow: FlowId, upwards: bool) {
+        let moved = self.state.network.cancel_flow(now, flow).0;
+        if upwards {
+            self.state.bytes_up += moved;
+        } else {
+            self.state.bytes_down += moved;
+        }
+    }
+
+    /// Delivers all transfers that have ended by now.
+    fn settle_network(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+        let mut completions = std::mem::take(&mut self.completions);
+        completions.clear();
+        self.state.network.advance(now, &mut completions);
+        for completion in completions.drain(..) {
+            let peer = PeerId((completion.tag >> 32) as u32);
+            match completion.tag as u32 {
+                purpose::UPLOAD => self.uploaded(peer, now, outbox),
+                purpose::CATCH_UP => self.caught_up(peer, completion.bytes, now, outbox),
+                purpose::EXCHANGE => self.exchanged(completion.flow, completion.bytes, now, outbox),
+                _ => self.downloaded(peer, completion.flow, completion.bytes, now, outbox),
+            }
+        }
+        self.completions = completions;
+    }
+
+    /// Keeps exactly one wake-up in the queue, at the time of the network's next event.
+    fn schedule_wake(&mut self, outbox: &mut Outbox<Event>) {
+        let next = self.state.network.next_event_time();
+        if self.state.wake.map(|(at, _)| at) == next {
+            return;
+        }
+        if let Some((_, key)) = self.state.wake.take() {
+            outbox.cancel(key);
+        }
+        if let Some(at) = next {
+            self.state.wake = Some((at, outbox.at(at, Event::NetworkWake)));
+        }
+    }
+
+    /// The outer step: runs what is outstanding, combines the contributions, evaluates, and records the round.
+    pub(super) fn take_outer_step(&mut self, contributors: &[PeerId], length: Duration, now: SimTime) {
+        let round = self.state.round;
+        let mut row = RoundRow {
+            round,
+            time_s: now.as_secs_f64(),
+            validation_loss: None,
+            training_loss: None,
+            tokens: 0,
+            deployment_tokens: 0,
+            active: self.state.recorder.active(),
+            contributing: contributors.len() as u32,
+            bytes_up: 0,
+            bytes_down: 0,
+            payload_bytes: self.spec.payload.0,
+            utilisation: self.state.recorder.utilisation(length),
+            aggregate_norm: None,
+        };
+        for &peer in contributors {
+            let steps = self.state.recorder.peer(peer).map_or(0, |row| row.steps);
+            self.state.deployment_tokens += u64::from(steps) * self.spec.deployment_tokens_per_step;
+        }
+        if let (Some(learning), Some(backend)) = (self.state.learning.as_mut(), self.backend) {
+            learning.join(&self.spec.protocol, backend, Round(round));
+            for (peer, peer_row) in self.state.recorder.peers() {
+                if let Some(trained) = learning.trained(peer) {
+                    peer_row.training_loss = Some(trained.outcome.training_loss);
+                    peer_row.payload_norm = Some(trained.norm);
+                }
+            }
+            if let Some(step) = learning.outer_step(&self.spec.protocol, backend, Round(round), contributors) {
+                row.training_loss = Some(step.training_loss);
+                row.aggregate_norm = Some(step.aggregate_norm);
+                self.state.tokens += step.tokens;
+            }
+            learning.close_round();
+            for peer in self.state.lost.drain(..) {
+                learning.lose(peer);
+            }
+        }
+        self.state.contributions.push(contributors.len() as u32);
+        self.state.round += 1;
+        if self.state.round.is_multiple_of(self.spec.evaluation_every) || self.all_rounds_done() {
+            row.validation_loss = self.evaluate(now);
+        }
+        row.tokens = self.state.tokens;
+        row.deployment_tokens = self.state.deployment_tokens;
+        self.state.recorder.round_fixed(row);
+    }
+
+    fn evaluate(&mut self, now: SimTime) -> Option<f64> {
+        let (learning, backend) = (self.state.learning.as_ref()?, self.backend?);
+        let validation_loss = backend.validation_loss(learning.theta());
+        self.state.recorder.evaluation(EvaluationRow {
+            round: self.state.round,
+            time_s: now.as_secs_f64(),
+            tokens: self.state.tokens,
+            bytes_up: self.state.bytes_up,
+            validation_loss,
+        });
+        Some(validation_loss)
+    }
+}
+
+impl World for Swarm<'_> {
+    type Event = Event;
+
+    fn handle(&mut self, now: SimTime, event: Event, outbox: &mut Outbox<Event>) {
+        if event == Event::NetworkWake {
+            self.state.wake = None;
+        }
+        self.settle_network(now, outbox);
+        match event {
+            Event::NetworkWake => {}
+            Event::Boundary => self.boundary(now, outbox),
+            Event::UploadDeadline => self.upload_deadline(now, outbox),
+            Event::GatherTimeout { round } => self.gather_timeout(round, now, outbox),
+            Event::TrainingDone { peer, round, session } => self.training_done(peer, round, session, now, outbox),
+            Event::BarrierTimeout { round } => self.barrier_timeout(round, now, outbox),
+            Event::RingDone { round, attempt } => self.ring_done(round, attempt, now, outbox),
+            Event::TransferTimeout { peer, flow } => self.transfer_timeout(peer, flow, now, outbox),
+            Event::Arrival { peer } => self.arrival(peer, now, outbox),
+            Event::SessionStart { peer, session } => self.session_start(peer, session, now, outbox),
+            Event::SessionEnd { peer, session } => self.session_end(peer, session, now, outbox),
+            Event::ResidenceEnd { peer } => self.residence_end(peer, now, outbox),
+        }
+        self.schedule_wake(outbox);
+    }
+}
+
+/// A transfer's tag: completions at one instant are delivered in its order.
+pub(super) fn tag(peer: PeerId, purpose: u32) -> u64 {
+    u64::from(peer.0) << 32 | u64::from(purpose)
+}
