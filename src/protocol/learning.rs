@@ -35,6 +35,7 @@ pub struct Learner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Pending {
     peer: PeerId,
+    entity: u64,
     steps: u32,
 }
 
@@ -95,13 +96,13 @@ impl Learning {
         &self.theta
     }
 
-    /// Notes that the peer did `steps` inner steps from θ(t).
+    /// Notes that the peer, whose streams are named by `entity`, did `steps` inner steps from θ(t).
     ///
     /// # Panics
     /// If it did so already since the last outer step.
-    pub fn note_phase(&mut self, peer: PeerId, steps: u32) {
+    pub fn note_phase(&mut self, peer: PeerId, entity: u64, steps: u32) {
         assert!(self.pending.iter().all(|phase| phase.peer != peer), "peer {peer} trains once a round");
-        self.pending.push(Pending { peer, steps });
+        self.pending.push(Pending { peer, entity, steps });
     }
 
     /// Forgets a phase that nobody can need any more, and all that the peer had learnt (a crash).
@@ -130,10 +131,10 @@ impl Learning {
             let Some(phase) = wanted.next_if(|phase| phase.peer == peer) else { continue };
             phases.push(InnerPhase {
                 peer,
-                round,
+                entity: phase.entity,
                 start: &self.theta,
                 state: &mut learner.inner,
-                schedule_step: u64::from(round.0) * u64::from(protocol.inner_steps),
+                first_step: u64::from(round.0) * u64::from(protocol.inner_steps),
                 steps: phase.steps,
             });
             slots.push(Mutex::new(Slot { error_feedback: &mut learner.error_feedback, encoded: None }));

@@ -27,8 +27,12 @@ pub struct Peer {
     pub leaving: bool,
     /// The t of the θ(t) it holds; `None`: none, or lost in a crash.
     pub held: Option<u32>,
+    /// When it registered; with the number it gives the order of registration.
+    pub registered: SimTime,
     /// What it does.
     pub activity: Activity,
+    /// The round that the activity belongs to.
+    pub activity_round: u32,
     /// Since when.
     pub since: SimTime,
 }
@@ -58,10 +62,10 @@ pub enum Activity {
         /// The transfer.
         flow: FlowId,
     },
-    /// Gets the gather set from the store.
+    /// Gets the gather set's payloads from the store.
     Gathering {
-        /// Transfers that have not ended.
-        in_flight: Vec<FlowId>,
+        /// The transfer under way; `None` while it waits for payloads that have not arrived in the store.
+        flow: Option<FlowId>,
         /// Whether stand-ins have been asked for.
         second_phase: bool,
     },

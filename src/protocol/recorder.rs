@@ -74,8 +74,7 @@ impl Recorder {
     }
 
     /// Mean over the round's peers of compute time over `length`.
-    #[must_use]
-    pub fn utilisation(&self, length: Duration) -> f64 {
+    fn utilisation(&self, length: Duration) -> f64 {
         if self.peers.is_empty() || length == Duration::ZERO {
             return 0.0;
         }
@@ -83,16 +82,18 @@ impl Recorder {
         compute_s / self.peers.len() as f64 / length.as_secs_f64()
     }
 
-    /// The round's aggregate is fixed; bytes are filled in when the round closes.
+    /// The round's aggregate is fixed; utilisation and bytes are filled in when the round closes.
     pub fn round_fixed(&mut self, row: RoundRow) {
         assert!(self.round.is_none(), "round {} is closed before the next is fixed", row.round);
         self.round = Some(row);
     }
 
-    /// The round's transfers are over: its rows close.
-    pub fn close_round(&mut self, bytes_up: u64, bytes_down: u64) {
+    /// The round, which took `length`, is over with its transfers: its rows close. Without an aggregate they are dropped.
+    pub fn close_round(&mut self, length: Duration, bytes_up: u64, bytes_down: u64) {
+        let utilisation = self.utilisation(length);
         let peers = std::mem::take(&mut self.peers);
         let Some(mut round) = self.round.take() else { return };
+        round.utilisation = utilisation;
         round.bytes_up = bytes_up;
         round.bytes_down = bytes_down;
         feed_round(&mut self.audit, &round);

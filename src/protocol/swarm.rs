@@ -82,14 +82,16 @@ pub struct Swarm<'a> {
     completions: Vec<Completion>,
 }
 
-/// What a transfer is for, packed into its tag: the receiving or sending peer above, this below.
+/// What a transfer is for, packed into its tag: the peer above (to a peer: who receives it), this below.
 pub(super) mod purpose {
     /// A payload on its way to the store.
-    pub const UPLOAD: u32 = u32::MAX;
+    pub const UPLOAD: u32 = 0;
+    /// The gather set's payloads on their way to a peer.
+    pub const GATHER: u32 = 1;
     /// A model on its way to a peer.
-    pub const CATCH_UP: u32 = u32::MAX - 1;
-    /// A hop of a ring or of an all-to-all.
-    pub const EXCHANGE: u32 = u32::MAX - 2;
+    pub const CATCH_UP: u32 = 2;
+    /// A payload on its way from peer to peer.
+    pub const EXCHANGE: u32 = 3;
 }
 
 impl<'a> Swarm<'a> {
@@ -119,7 +121,9 @@ impl<'a> Swarm<'a> {
                     retiring: false,
                     leaving: false,
                     held: None,
+                    registered: SimTime::ZERO,
                     activity: Activity::Idle,
+                    activity_round: 0,
                     since: SimTime::ZERO,
                 });
             }
@@ -196,9 +200,9 @@ impl<'a> Swarm<'a> {
         &self.spec
     }
 
-    /// Ends the record where it is: the rows of a round whose aggregate is fixed are closed.
-    pub fn close(&mut self) {
-        self.state.recorder.close_round(self.state.bytes_up, self.state.bytes_down);
+    /// The round, which took `length`, is over: its rows close.
+    pub(super) fn close_round(&mut self, length: Duration) {
+        self.state.recorder.close_round(length, self.state.bytes_up, self.state.bytes_down);
     }
 
     pub(super) fn peer(&mut self, peer: PeerId) -> &mut Peer {
@@ -218,9 +222,19 @@ impl<'a> Swarm<'a> {
     pub(super) fn turn_to(&mut self, peer: PeerId, now: SimTime, next: Activity) -> Activity {
         let round = self.state.round;
         let state = &mut self.state.peers[peer.index()];
-        self.state.recorder.interval(peer, round, state.activity.phase(), state.since, now);
+        self.state.recorder.interval(peer, state.activity_round, state.activity.phase(), state.since, now);
         state.since = now;
+        state.activity_round = round;
         std::mem::replace(&mut state.activity, next)
+    }
+
+    /// The peer has done its inner steps of the round: a phase that trains when it is needed.
+    pub(super) fn note_phase(&mut self, peer: PeerId, steps: u32, compute: Duration) {
+        let class = self.class(peer).name.clone();
+        self.state.recorder.phase_done(self.state.round, peer, &class, steps, compute);
+        if let Some(learning) = self.state.learning.as_mut() {
+            learning.note_phase(peer, self.state.peers[peer.index()].profile.entity, steps);
+        }
     }
 
     /// Starts a transfer from a peer to the store.
@@ -231,15 +245,8 @@ impl<'a> Swarm<'a> {
         flow
     }
 
-    /// Starts a transfer from the store to a peer.
-    pub(super) fn download(&mut self, peer: PeerId, source: PeerId, now: SimTime, outbox: &mut Outbox<Event>) -> FlowId {
-        let endpoint = self.state.peers[peer.index()].endpoint;
-        let flow = self.state.network.start_flow(now, self.state.store, endpoint, self.spec.payload, tag(peer, source.0));
-        self.limit(peer, flow, self.spec.network.get_timeout, now, outbox);
-        flow
-    }
-
-    fn limit(&self, peer: PeerId, flow: FlowId, limit: Option<Duration>, now: SimTime, outbox: &mut Outbox<Event>) {
+    /// Gives a transfer up after `limit`.
+    pub(super) fn limit(&self, peer: PeerId, flow: FlowId, limit: Option<Duration>, now: SimTime, outbox: &mut Outbox<Event>) {
         if let Some(limit) = limit {
             outbox.at(now + limit, Event::TransferTimeout { peer, flow });
         }
@@ -263,10 +270,11 @@ impl<'a> Swarm<'a> {
         for completion in completions.drain(..) {
             let peer = PeerId((completion.tag >> 32) as u32);
             match completion.tag as u32 {
-                purpose::UPLOAD => self.uploaded(peer, now, outbox),
+                purpose::UPLOAD => self.uploaded(peer, completion.bytes, now, outbox),
+                purpose::GATHER => self.downloaded(peer, completion.bytes, now, outbox),
                 purpose::CATCH_UP => self.caught_up(peer, completion.bytes, now, outbox),
                 purpose::EXCHANGE => self.exchanged(completion.flow, completion.bytes, now, outbox),
-                _ => self.downloaded(peer, completion.flow, completion.bytes, now, outbox),
+                other => unreachable!("no transfer is made for purpose {other}"),
             }
         }
         self.completions = completions;
@@ -287,7 +295,7 @@ impl<'a> Swarm<'a> {
     }
 
     /// The outer step: runs what is outstanding, combines the contributions, evaluates, and records the round.
-    pub(super) fn take_outer_step(&mut self, contributors: &[PeerId], length: Duration, now: SimTime) {
+    pub(super) fn take_outer_step(&mut self, contributors: &[PeerId], now: SimTime) {
         let round = self.state.round;
         let mut row = RoundRow {
             round,
@@ -301,7 +309,7 @@ impl<'a> Swarm<'a> {
             bytes_up: 0,
             bytes_down: 0,
             payload_bytes: self.spec.payload.0,
-            utilisation: self.state.recorder.utilisation(length),
+            utilisation: 0.0,
             aggregate_norm: None,
         };
         for &peer in contributors {
@@ -371,6 +379,10 @@ impl World for Swarm<'_> {
             Event::SessionStart { peer, session } => self.session_start(peer, session, now, outbox),
             Event::SessionEnd { peer, session } => self.session_end(peer, session, now, outbox),
             Event::ResidenceEnd { peer } => self.residence_end(peer, now, outbox),
+        }
+        if matches!(self.spec.protocol.round, RoundRule::Barrier(_)) {
+            self.end_store_round_if_through(now, outbox);
+            self.begin_barrier_round(now, outbox);
         }
         self.schedule_wake(outbox);
     }

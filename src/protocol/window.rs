@@ -1,0 +1,122 @@
+//! Rounds in fixed slots of wall-clock, as in production.
+//!
+//! ```text
+//! window w                      | window w+1
+//! train on θ(t) ........ idle   | upload payload t, gather, outer step; train on θ(t+1) ....
+//!                               ^ boundary        ^ upload deadline       ^ gather timeout
+//! ```
+//!
+//! Training stops at the boundary, with fewer than H steps where a peer is slow or came late. Uploads begin at the
+//! boundary and count until the deadline; a late payload is not gathered, and its error feedback is not rolled back.
+//! Communication eats into the next window. A round in which nobody's payload arrives leaves θ as it is.
+//! Not modelled: the last partial step that the public code takes at the boundary.
+
+use super::event::Event;
+use super::gather::Selection;
+use super::peer::Activity;
+use super::rows::Phase;
+use super::spec::{RoundRule, Window};
+use super::swarm::Swarm;
+use crate::quantity::PeerId;
+use crate::sim::{Outbox, SimTime};
+
+impl Swarm<'_> {
+    /// The first window: everyone who is there trains.
+    pub(super) fn start_windows(&mut self, window: &Window, now: SimTime, outbox: &mut Outbox<Event>) {
+        outbox.at(now + window.length, Event::Boundary);
+    }
+
+    fn window(&self) -> &Window {
+        match &self.spec.protocol.round {
+            RoundRule::Window(window) => window,
+            RoundRule::Barrier(_) => unreachable!("because only windows have boundaries"),
+        }
+    }
+
+    /// A window ends: whoever trained uploads.
+    pub(super) fn boundary(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+        let window = self.window().clone();
+        self.close_round(window.length);
+        if self.all_rounds_done() {
+            self.state.finished = true;
+            return;
+        }
+        self.state.round_start = now;
+        let trained = self.stop_training(now);
+        let mut candidates = trained.clone();
+        candidates.sort_unstable_by_key(|peer| (self.state.peers[peer.index()].registered, *peer));
+        self.state.selection = Some(Selection::new(
+            self.state.round,
+            &candidates,
+            window.gather as usize,
+            window.reserve as usize,
+            now,
+        ));
+        outbox.at(now + window.upload_deadline, Event::UploadDeadline);
+        outbox.at(now + window.gather_timeout, Event::GatherTimeout { round: self.state.round });
+        outbox.at(now + window.length, Event::Boundary);
+        for &peer in &trained {
+            self.begin_upload(peer, now, outbox);
+        }
+        for index in 0..self.state.peers.len() {
+            let peer = PeerId(index as u32);
+            let state = &self.state.peers[index];
+            match state.activity {
+                // What the last round left unfinished is of no use to anybody any more.
+                Activity::Uploading { flow } if state.activity_round < self.state.round => {
+                    self.abort(now, flow, true);
+                    self.next_activity(peer, now, outbox);
+                }
+                Activity::Gathering { .. } => self.fail_gather(peer, now, outbox),
+                // It holds θ(t) but had no time for a step.
+                Activity::Training => self.next_activity(peer, now, outbox),
+                _ => {}
+            }
+        }
+    }
+
+    /// Stops everyone who trains; returns, ascending, who did at least one step.
+    fn stop_training(&mut self, now: SimTime) -> Vec<PeerId> {
+        let (round, inner_steps) = (self.state.round, self.spec.protocol.inner_steps);
+        let mut trained = Vec::new();
+        for index in 0..self.state.peers.len() {
+            let peer = &self.state.peers[index];
+            if peer.activity != Activity::Training {
+                continue;
+            }
+            let (id, began) = (peer.id, peer.since);
+            let progress = self.state.population.progress(&peer.profile, round, inner_steps, now - began);
+            if progress.steps == 0 {
+                continue;
+            }
+            self.note_phase(id, progress.steps, progress.elapsed);
+            let done = began + progress.elapsed;
+            self.state.recorder.interval(id, round, Phase::Compute, began, done);
+            let peer = self.peer(id);
+            peer.activity = Activity::Idle;
+            peer.since = done;
+            trained.push(id);
+        }
+        trained
+    }
+
+    /// Uploads count no longer.
+    pub(super) fn upload_deadline(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+        if self.state.selection.as_ref().is_some_and(|selection| selection.fixed.is_none()) {
+            self.fix_selection(now, outbox);
+        }
+    }
+
+    /// Gathers of `round` have failed if they are not through.
+    pub(super) fn gather_timeout(&mut self, round: u32, now: SimTime, outbox: &mut Outbox<Event>) {
+        match self.state.selection.as_mut().filter(|selection| selection.round == round) {
+            Some(selection) => selection.open = false,
+            None => return,
+        }
+        for index in 0..self.state.peers.len() {
+            if matches!(self.state.peers[index].activity, Activity::Gathering { .. }) {
+                self.fail_gather(PeerId(index as u32), now, outbox);
+            }
+        }
+    }
+}
