@@ -5,7 +5,10 @@ mod synthetic;
 
 use std::path::{Path, PathBuf};
 
-use swarmloco::protocol::rows::Rows;
+use clap::Parser as _;
+use swarmloco::cli::Failure;
+use swarmloco::cli::report::{Args, execute_to};
+use swarmloco::protocol::rows::{IntervalRow, Rows};
 use swarmloco::record::RunDirectory;
 use swarmloco::report::{self, ReportError, Run};
 
@@ -121,17 +124,12 @@ fn short_rounds_and_many_peers_stay_readable() {
     for row in &mut rows.rounds {
         row.time_s /= 60.0;
     }
-    let others: Vec<_> = rows
-        .timeline
-        .iter()
-        .cloned()
-        .map(|row| swarmloco::protocol::rows::IntervalRow { peer: row.peer + 30, ..row })
-        .collect();
+    let others: Vec<_> = rows.timeline.iter().map(|row| IntervalRow { peer: row.peer + 30, ..row.clone() }).collect();
     rows.timeline.extend(others);
     synthetic::write(&path, synthetic::scenario("short-rounds", 1, 30), &rows);
     report::write(&read(&path)).expect("a report");
     let timeline = std::fs::read_to_string(path.join("figures/timeline.svg")).expect("written");
-    assert!(timeline.contains("40 of 52 peers"));
+    assert!(timeline.contains(": 40 of "));
 }
 
 #[test]
@@ -187,4 +185,48 @@ fn a_run_without_rounds_is_refused() {
     let run = synthetic::write(&path, synthetic::scenario("empty", 1, 30), &Rows::default());
     let error = Run::read(run).expect_err("no rounds");
     assert!(matches!(error, ReportError::Empty { .. }) && error.is_input());
+}
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn execute(arguments: &[&Path]) -> Result<String, Failure> {
+    let words = std::iter::once(Path::new("report")).chain(arguments.iter().copied());
+    let cli = Cli::try_parse_from(words.map(Path::as_os_str)).expect("valid arguments");
+    let mut out = Vec::new();
+    execute_to(&cli.args, &mut out)?;
+    Ok(String::from_utf8(out).expect("paths of this test are text"))
+}
+
+#[test]
+fn the_command_prints_what_it_wrote_and_puts_the_comparison_beside_the_first_run() {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let paths = ["a", "b"].map(|name| temporary.path().join(name));
+    for (seed, path) in paths.iter().enumerate() {
+        synthetic::write(path, synthetic::scenario("s", seed as u64, 30), &synthetic::rows(1, 2, 1.0, PAYLOAD));
+    }
+    let printed = execute(&[&paths[0], &paths[1]]).expect("two runs");
+    assert!(printed.lines().all(|line| Path::new(line).is_file()), "{printed}");
+    assert!(temporary.path().join("comparison/comparison.md").is_file());
+
+    let printed = execute(&[&paths[0], Path::new("--format=json")]).expect("one run");
+    let json: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(json["runs"][0]["files"].as_array().map(Vec::len), Some(7));
+    assert!(json["comparison"].is_null());
+}
+
+#[test]
+fn the_command_writes_nothing_if_one_of_the_runs_is_unusable() {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let [good, empty, nowhere] = ["good", "empty", "nowhere"].map(|name| temporary.path().join(name));
+    synthetic::write(&good, synthetic::scenario("s", 1, 30), &synthetic::rows(1, 2, 1.0, PAYLOAD));
+    synthetic::write(&empty, synthetic::scenario("s", 2, 30), &Rows::default());
+    for bad in [&empty, &nowhere] {
+        let failure = execute(&[&good, bad]).expect_err("one is unusable");
+        assert_eq!(failure.exit_status(), 2);
+    }
+    assert!(!good.join("summary.md").exists() && !temporary.path().join("comparison").exists());
 }

@@ -1,6 +1,6 @@
 //! `swarmloco report`: figures and summaries made again from the tables, and runs side by side.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -54,11 +54,19 @@ struct WrittenRun {
 #[error("cannot print the result: {0}")]
 struct Unprintable(#[from] io::Error);
 
-/// Reads all runs before anything is written, then writes.
+/// Reads all runs before anything is written, then writes, then prints what was written to stdout.
 ///
 /// # Errors
 /// A run is unusable (nothing was written then), or a file cannot be written.
 pub fn execute(args: &Args) -> Result<(), Failure> {
+    execute_to(args, &mut io::stdout().lock())
+}
+
+/// The same, printing to `out`.
+///
+/// # Errors
+/// As [`execute`].
+pub fn execute_to(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let read = |path: &PathBuf| RunDirectory::open(path).map_err(ReportError::from).and_then(Run::read);
     let runs = args.directories.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(failure)?;
     let mut written = Written { runs: Vec::new(), comparison: None };
@@ -71,7 +79,7 @@ pub fn execute(args: &Args) -> Result<(), Failure> {
         let files = report::compare(&runs, &directory).map_err(failure)?;
         written.comparison = Some(WrittenRun { directory, files });
     }
-    print(&written, args.format).map_err(|error| Failure::failed(Unprintable(error)))
+    print(&written, args.format, out).map_err(|error| Failure::failed(Unprintable(error)))
 }
 
 fn failure(error: ReportError) -> Failure {
@@ -86,16 +94,15 @@ fn beside(directory: &Path) -> PathBuf {
     }
 }
 
-fn print(written: &Written, format: Format) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+fn print(written: &Written, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut stdout, written)?;
-            writeln!(stdout)
+            serde_json::to_writer_pretty(&mut *out, written)?;
+            writeln!(out)
         }
         Format::Text => {
             for file in written.runs.iter().chain(&written.comparison).flat_map(|run| &run.files) {
-                writeln!(stdout, "{}", file.display())?;
+                writeln!(out, "{}", file.display())?;
             }
             Ok(())
         }

@@ -24,7 +24,10 @@ pub trait Table: Sized {
     /// The rows as columns.
     fn frame(rows: &[Self]) -> DataFrame;
 
-    /// The columns as rows; an error if a column is missing or of another type.
+    /// The columns as rows.
+    ///
+    /// # Errors
+    /// A column is missing, of another type, or holds a null or a word that it may not.
     fn rows(frame: &DataFrame) -> PolarsResult<Vec<Self>>;
 }
 
@@ -65,22 +68,22 @@ table!(EvaluationRow in "evaluations.parquet": round, time_s, tokens, bytes_up, 
 table!(IntervalRow in "timeline.parquet": peer, round, phase, start_s, end_s);
 
 macro_rules! number_cell {
-    ($type:ty, $accessor:ident, $chunked:ty) => {
+    ($type:ident) => {
         impl Cell for $type {
             fn column<'a>(name: &str, cells: impl Iterator<Item = &'a Self>) -> Column {
                 Column::new(name.into(), cells.copied().collect::<Vec<_>>())
             }
 
             fn cells(column: &Column) -> PolarsResult<Vec<Self>> {
-                column.$accessor()?.iter().map(|cell| present(column, cell)).collect()
+                column.$type()?.iter().map(|cell| present(column, cell)).collect()
             }
         }
     };
 }
 
-number_cell!(u32, u32, UInt32Chunked);
-number_cell!(u64, u64, UInt64Chunked);
-number_cell!(f64, f64, Float64Chunked);
+number_cell!(u32);
+number_cell!(u64);
+number_cell!(f64);
 
 impl Cell for Option<f64> {
     fn column<'a>(name: &str, cells: impl Iterator<Item = &'a Self>) -> Column {

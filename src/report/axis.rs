@@ -125,7 +125,16 @@ fn linear_ticks(measure: Measure, low: f64, high: f64, ticks_max: usize) -> Vec<
     (first..=last).map(tick).collect()
 }
 
+/// Spans that a clock has names for, where powers of ten of seconds have none.
+const CLOCK_DECADES: [f64; 12] =
+    [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, DAY_S, 10.0 * DAY_S, 100.0 * DAY_S];
+
 fn logarithmic_ticks(measure: Measure, [low, high]: [f64; 2], ticks_max: usize) -> Vec<(f64, String)> {
+    let inside = |at: f64| at >= low - 1e-9 && at <= high + 1e-9;
+    if measure == Measure::Seconds {
+        let ticks = CLOCK_DECADES.iter().map(|&value| (value.log10(), label(measure, value)));
+        return ticks.filter(|(at, _)| inside(*at)).collect();
+    }
     let decades = high - low;
     let mantissas: &[f64] = if decades <= ticks_max as f64 / 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let every = (decades / ticks_max.max(1) as f64).ceil().max(1.0) as i32;
@@ -133,7 +142,7 @@ fn logarithmic_ticks(measure: Measure, [low, high]: [f64; 2], ticks_max: usize) 
     for exponent in low.floor() as i32..=high.ceil() as i32 {
         for mantissa in mantissas {
             let at = mantissa.log10() + f64::from(exponent);
-            if exponent.rem_euclid(every) == 0 && at >= low - 1e-9 && at <= high + 1e-9 {
+            if exponent.rem_euclid(every) == 0 && inside(at) {
                 ticks.push((at, label(measure, mantissa * 10f64.powi(exponent))));
             }
         }
@@ -206,7 +215,7 @@ fn significant(value: f64) -> String {
         return "0".to_owned();
     }
     let magnitude = value.abs().log10().floor() as i32;
-    if !(-4..7).contains(&magnitude) {
+    if !(-4..5).contains(&magnitude) {
         return format!("{value:.0e}");
     }
     let decimals = (2 - magnitude).max(0) as usize;
@@ -238,6 +247,8 @@ mod tests {
             (Seconds, Linear, 0.0, 0.3, "0 s, 0.05 s, 0.10 s, 0.15 s, 0.20 s, 0.25 s, 0.30 s"),
             (Bytes, Linear, 0.0, 2.4e12, "0 TB, 0.5 TB, 1.0 TB, 1.5 TB, 2.0 TB"),
             (Bytes, Logarithmic, 8e6, 3e12, "10 MB, 100 MB, 1 GB, 10 GB, 100 GB, 1 TB"),
+            (Seconds, Logarithmic, 500.0, 2e5, "10 min, 1 h, 10 h, 1 d"),
+            (Number, Logarithmic, 2.0, 2e9, "100, 10000, 1e6, 1e8"),
             (Bytes, Logarithmic, 8e8, 3e10, "1 GB, 2 GB, 5 GB, 10 GB, 20 GB"),
             (Tokens, Linear, 0.0, 3.2e7, "0 M, 10 M, 20 M, 30 M"),
             (Share, Linear, 0.0, 1.0, "0 %, 20 %, 40 %, 60 %, 80 %, 100 %"),

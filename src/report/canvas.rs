@@ -54,6 +54,10 @@ pub(super) enum Swatch {
     Dashes(u32),
     /// A filled bar.
     Bar,
+    /// An empty bar.
+    Frame,
+    /// An upright line.
+    Upright,
 }
 
 /// What stands above the data.
@@ -81,7 +85,7 @@ pub(super) fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
 
 /// About how wide a text is \[CSS px\]: there is no font to ask, so wide letters are assumed.
 pub(super) fn text_width(text: &str) -> u32 {
-    (text.chars().count() as f64 * f64::from(TEXT_SIZE) * 0.58).ceil() as u32
+    (text.chars().count() as f64 * f64::from(TEXT_SIZE) * 0.55).ceil() as u32
 }
 
 /// Draws a figure with a body of `body_height` CSS pixels under its head.
@@ -152,6 +156,7 @@ fn draw_swatch(
     let line = |from: u32, to: u32| {
         PathElement::new(vec![(at(from), at(middle)), (at(to), at(middle))], entry.colour.stroke_width(px(2)))
     };
+    let corners = [(at(x), at(middle - 6)), (at(x + SWATCH_WIDTH), at(middle + 6))];
     match entry.swatch {
         Swatch::Line => sheet.draw(&line(x, x + SWATCH_WIDTH)),
         Swatch::Dashes(dash) => {
@@ -162,9 +167,17 @@ fn draw_swatch(
             }
             Ok(())
         }
-        Swatch::Bar => {
-            let corners = [(at(x), at(middle - 6)), (at(x + SWATCH_WIDTH), at(middle + 6))];
-            sheet.draw(&Rectangle::new(corners, entry.colour.filled()))
+        Swatch::Bar => sheet.draw(&Rectangle::new(corners, entry.colour.filled())),
+        Swatch::Frame => {
+            // The backend draws the outline of a rectangle as thin as it can.
+            let [(left, top), (right, bottom)] = corners;
+            let outline = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+            sheet.draw(&PathElement::new(outline, entry.colour.stroke_width(px(1))))
+        }
+        Swatch::Upright => {
+            let x = at(x + SWATCH_WIDTH / 2);
+            let ends = vec![(x, corners[0].1), (x, corners[1].1)];
+            sheet.draw(&PathElement::new(ends, entry.colour.stroke_width(px(1))))
         }
     }
 }

@@ -122,9 +122,10 @@ fn chart(methods: &[Method<'_>], abscissa: Abscissa) -> LineChart {
     let references = if known.all(|other| other == first) { references(&first) } else { Vec::new() };
 
     let ends = curves.iter().filter_map(|curve| curve.points.last()).map(|point| point[0]);
+    // Within a run the abscissa grows from zero; between methods it may end decades apart.
     let scale = match abscissa {
-        Abscissa::Bytes => Axis::suitable_scale(ends),
-        Abscissa::Rounds | Abscissa::Time | Abscissa::Tokens => Scale::Linear,
+        Abscissa::Bytes | Abscissa::Time | Abscissa::Tokens => Axis::suitable_scale(ends),
+        Abscissa::Rounds => Scale::Linear,
     };
     let abscissas: Vec<_> = curves.iter().flat_map(|curve| &curve.points).map(|point| point[0]).collect();
     let losses = curves.iter().flat_map(|curve| {
@@ -162,7 +163,7 @@ fn table(methods: &[Method<'_>], figures: &[Figure]) -> String {
     text += "|---|--:|--:|--:|--:|--:|--:|--:|\n";
     let dash = || "–".to_owned();
     let mean = |measure, estimate: Option<Estimate>| estimate.map_or_else(dash, |it| label(measure, it.mean));
-    for (at, method) in methods.iter().enumerate() {
+    text.extend(methods.iter().enumerate().map(|(at, method)| {
         let loss = method.final_loss().map_or_else(dash, |loss| loss.text(4));
         let difference = if at == 0 { None } else { method.loss_difference(&methods[0]) };
         let difference =
@@ -172,22 +173,20 @@ fn table(methods: &[Method<'_>], figures: &[Figure]) -> String {
         let down = mean(Measure::Bytes, method.estimate(|run| run.last_round().bytes_down as f64));
         let share = method.estimate(|run| 100.0 * run.utilisation()).map_or_else(dash, |it| it.text(1));
         let (label, seeds) = (&method.label, method.runs.len());
-        text += &format!("| {label} | {seeds} | {loss} | {difference} | {time} | {up} | {down} | {share} % |\n");
-    }
+        format!("| {label} | {seeds} | {loss} | {difference} | {time} | {up} | {down} | {share} % |\n")
+    }));
     let interrupted = methods.iter().flat_map(|method| &method.runs);
     let interrupted: Vec<_> = interrupted.filter(|run| run.manifest.status == Status::Interrupted).collect();
     if !interrupted.is_empty() {
         text += "\nInterrupted, and counted as far as they came:\n\n";
-        for run in interrupted {
+        text.extend(interrupted.into_iter().map(|run| {
             let (path, done) = (run.directory.path().display(), run.manifest.rounds_done);
-            text += &format!("- `{path}`: {done} of {} rounds\n", run.manifest.scenario.rounds);
-        }
+            format!("- `{path}`: {done} of {} rounds\n", run.manifest.scenario.rounds)
+        }));
     }
     if !figures.is_empty() {
         text += "\n## Figures\n\n";
-        for figure in figures {
-            text += &format!("![{}]({})\n\n", figure.caption, figure.file);
-        }
+        text.extend(figures.iter().map(|figure| format!("![{}]({})\n\n", figure.caption, figure.file)));
     }
     text
 }

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use super::axis::Axis;
 use super::canvas::{
-    Entry, Fault, GRID, Head, INK, SOFT_INK, Sheet, Swatch, TEXT_SIZE, at, fault, figure, px, text, text_width,
+    Entry, Fault, GRID, Head, INK, SOFT_INK, Sheet, Swatch, TEXT_SIZE, fault, figure, px, text, text_width,
 };
 
 /// Height of a chart without its head \[CSS px\].
@@ -115,7 +115,7 @@ impl LineChart {
                 continue;
             }
             if points.len() == 1 || (curve.marked && points.len() <= MARKED_POINTS_MAX) {
-                let marks = points.iter().map(|&point| Circle::new(point, at(3), curve.colour.filled()));
+                let marks = points.iter().map(|&point| Circle::new(point, px(5) as i32 / 2, curve.colour.filled()));
                 chart.draw_series(marks).map_err(fault)?;
             }
             chart.draw_series(LineSeries::new(points, style)).map_err(fault)?;

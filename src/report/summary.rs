@@ -11,11 +11,14 @@ use crate::scenario::Scenario;
 /// The summary in Markdown.
 pub(super) fn text(run: &Run, figures: &[Figure]) -> String {
     let scenario = &run.manifest.scenario;
-    let mut text = format!("# {}, seed {}\n\n", scenario.name, run.manifest.seed);
-    if run.manifest.status == Status::Interrupted {
-        let done = run.manifest.rounds_done;
-        text += &format!("Interrupted after {done} of {} rounds; what follows is what was done.\n\n", scenario.rounds);
-    }
+    let done = run.manifest.rounds_done;
+    let interrupted = match run.manifest.status {
+        Status::Finished => String::new(),
+        Status::Interrupted => {
+            format!("Interrupted after {done} of {} rounds; what follows is what was done.\n\n", scenario.rounds)
+        }
+    };
+    let mut text = format!("# {}, seed {}\n\n{interrupted}", scenario.name, run.manifest.seed);
     text += "## What was run\n\n";
     list(&mut text, &setting(scenario));
     text += "\n## What came out\n\n";
@@ -23,9 +26,7 @@ pub(super) fn text(run: &Run, figures: &[Figure]) -> String {
     text += "\n## What became of the contributions\n\n";
     text += &outcomes(run);
     text += "\n## Figures\n\n";
-    for figure in figures {
-        text += &format!("![{}]({})\n\n", figure.caption, figure.path());
-    }
+    text.extend(figures.iter().map(|figure| format!("![{}]({})\n\n", figure.caption, figure.path())));
     text += "## Where to look next\n\n";
     text += "- `manifest.json`: the scenario with every default, and the audit hash by which runs are compared\n";
     text += "- `rounds.parquet`, `peers.parquet`, `evaluations.parquet`, `timeline.parquet`: all the numbers\n";
@@ -36,22 +37,16 @@ pub(super) fn text(run: &Run, figures: &[Figure]) -> String {
 
 fn list(text: &mut String, entries: &[(&str, String)]) {
     *text += "| | |\n|---|---|\n";
-    for (name, value) in entries {
-        *text += &format!("| {name} | {value} |\n");
-    }
+    text.extend(entries.iter().map(|(name, value)| format!("| {name} | {value} |\n")));
 }
 
 fn setting(scenario: &Scenario) -> Vec<(&'static str, String)> {
-    let registered: u32 = scenario.peers.iter().map(|class| class.count).sum();
     let classes: Vec<_> = scenario.peers.iter().map(|class| format!("{} {}", class.count, class.name)).collect();
     vec![
-        ("peers at the start", format!("{registered}: {}", classes.join(", "))),
+        ("peers at the start", classes.join(", ")),
         ("inner steps H", scenario.protocol.inner_steps.to_string()),
         ("compression", compression(&scenario.protocol.compression)),
-        (
-            "deployment parameters",
-            label(Measure::Tokens, scenario.deployment.parameters() as f64).replace('\u{202f}', " "),
-        ),
+        ("deployment parameters", label(Measure::Tokens, scenario.deployment.parameters() as f64)),
     ]
 }
 
@@ -108,10 +103,10 @@ fn outcomes(run: &Run) -> String {
         (Outcome::Gone, "gone", "the peer left before its upload ended"),
     ];
     let mut text = String::from("| outcome | count | share | meaning |\n|---|--:|--:|---|\n");
-    for (outcome, name, meaning) in rows {
+    text.extend(rows.into_iter().map(|(outcome, name, meaning)| {
         let count = run.peers.iter().filter(|row| row.outcome == outcome).count();
         let share = label(Measure::Share, count as f64 / run.peers.len().max(1) as f64);
-        text += &format!("| {name} | {count} | {share} | {meaning} |\n");
-    }
+        format!("| {name} | {count} | {share} | {meaning} |\n")
+    }));
     text
 }

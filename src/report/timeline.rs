@@ -86,15 +86,17 @@ impl Timeline {
         let occurs = |phase| self.intervals.iter().any(|row| row.phase == phase);
         let legend = PHASES.iter().filter(|(phase, ..)| occurs(*phase));
         let legend = legend.map(|&(_, label, colour)| Entry { label: label.to_owned(), colour, swatch: Swatch::Bar });
-        let subtitle = format!("{}; vertical lines: a round's aggregate is fixed; white: absent", self.identity);
-        let head = Head { title: self.title(), subtitle, legend: legend.collect() };
+        let absent = Entry { label: "absent".to_owned(), colour: SOFT_INK, swatch: Swatch::Frame };
+        let boundary = Entry { label: "aggregate fixed".to_owned(), colour: INK, swatch: Swatch::Upright };
+        let legend = legend.chain([absent, boundary]).collect();
+        let head = Head { title: self.title(), subtitle: self.identity.clone(), legend };
         let rows = self.peers.len() as u32;
         figure(&head, rows * ROW + BELOW, |sheet| self.draw(sheet, rows).map_err(fault))
     }
 
     fn draw(&self, sheet: &Sheet<'_>, rows: u32) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
         let length_s = self.end_s - self.start_s;
-        let title = format!("time since {} into the run", span(self.start_s));
+        let title = format!("time after the first {} of the run", span(self.start_s));
         let axis = Axis::new(&title, Measure::Seconds, Scale::Linear, 0.0, length_s, 8);
         let (left, right, bottom) = (at(LEFT), at(WIDTH - RIGHT), at(rows * ROW + 4));
         let x = |time_s: f64| {

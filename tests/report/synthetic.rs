@@ -119,6 +119,7 @@ pub fn rows(seed: u64, rounds: u32, ease: f64, payload: u64) -> Rows {
     let mut there = vec![true; PEERS as usize];
     let mut rows = Rows::default();
     let (mut bytes_up, mut bytes_down, mut tokens) = (0, 0, 0);
+    let luck = 0.2 * (noise.next() - 0.5);
     let mut loss = 5.545;
     rows.evaluations.push(EvaluationRow { round: 0, time_s: 0.0, tokens: 0, bytes_up: 0, validation_loss: loss });
     for round in 0..rounds {
@@ -176,7 +177,10 @@ pub fn rows(seed: u64, rounds: u32, ease: f64, payload: u64) -> Rows {
         }
         tokens += u64::from(contributing) * 30 * 12 * 64;
         let age = f64::from(round + 1);
-        loss = 1.62 + 3.925 * (1.0 + age / (6.0 / ease)).powf(-1.1) + 0.03 * (noise.next() - 0.5);
+        loss = 1.62
+            + 3.925 * (1.0 + age / (6.0 / ease)).powf(-1.1)
+            + luck * (age / 10.0).min(1.0)
+            + 0.03 * (noise.next() - 0.5);
         let time_s = start + WINDOW_S + 70.0;
         rows.evaluations.push(EvaluationRow { round: round + 1, time_s, tokens, bytes_up, validation_loss: loss });
         rows.rounds.push(RoundRow {
