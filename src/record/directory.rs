@@ -1,0 +1,273 @@
+//! One run's directory, held by one writer.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::atomic;
+use super::manifest::{FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
+use super::tables::{self, Table};
+use super::{RecordError, checkpoint};
+use crate::protocol::rows::{EvaluationRow, IntervalRow, PeerRow, RoundRow, Rows};
+
+/// The summary for a person.
+pub const SUMMARY: &str = "summary.md";
+/// Where figures go.
+pub const FIGURES: &str = "figures";
+/// Locked by the process that writes.
+const LOCK: &str = ".lock";
+
+/// What this program may leave in a directory before there is a manifest.
+const OURS: &[&str] = &[
+    LOCK,
+    HOST,
+    SUMMARY,
+    FIGURES,
+    checkpoint::DIRECTORY,
+    RoundRow::FILE,
+    PeerRow::FILE,
+    EvaluationRow::FILE,
+    IntervalRow::FILE,
+];
+
+/// A run directory.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    previous: Option<Manifest>,
+    /// Held until the directory is dropped; `None` for readers.
+    _lock: Option<File>,
+}
+
+/// As much of a manifest as every format has.
+#[derive(Deserialize)]
+struct Envelope {
+    format: u32,
+    program: Program,
+}
+
+impl RunDirectory {
+    /// Takes a directory for writing, made if it is not there, and keeps others out until it is dropped.
+    ///
+    /// An interrupted run that is there stays as it is, to be resumed (see [`Self::previous`]). With `overwrite` what the
+    /// program wrote before is removed first, finished or not.
+    ///
+    /// # Errors
+    /// The directory cannot be made or written, is another process's, holds a finished run (without `overwrite`), or
+    /// holds anything but a run: then nothing was changed.
+    pub fn create(path: &Path, overwrite: bool) -> Result<Self, RecordError> {
+        fs::create_dir_all(path).map_err(RecordError::io("create", path))?;
+        let foreign = foreign_entry(path).map_err(RecordError::io("read", path))?;
+        let mut previous = match read_manifest(path) {
+            Ok(manifest) => Some(manifest),
+            Err(RecordError::Format { .. }) if overwrite => None,
+            Err(RecordError::NotARun { .. }) if foreign.is_none() => None,
+            Err(RecordError::NotARun { .. } | RecordError::Malformed { .. }) => {
+                let found = foreign.unwrap_or_else(|| MANIFEST.to_owned());
+                return Err(RecordError::Foreign { path: path.to_owned(), found });
+            }
+            Err(error) => return Err(error),
+        };
+        let lock = lock(path)?;
+        if overwrite {
+            clear(path).map_err(RecordError::io("clear", path))?;
+            previous = None;
+        }
+        if previous.as_ref().is_some_and(|manifest| manifest.status == Status::Finished) {
+            return Err(RecordError::Finished { path: path.to_owned() });
+        }
+        Ok(Self { path: path.to_owned(), previous, _lock: Some(lock) })
+    }
+
+    /// Opens a run for reading (and for its figures and summary, which are made again from the tables).
+    ///
+    /// # Errors
+    /// There is no manifest, or one that this program does not read.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let manifest = read_manifest(path)?;
+        Ok(Self { path: path.to_owned(), previous: Some(manifest), _lock: None })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The manifest that was there when the directory was taken: the interrupted run's, or the opened run's.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Manifest> {
+        self.previous.as_ref()
+    }
+
+    /// Writes the four tables.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write_tables(&self, rows: &Rows) -> Result<(), RecordError> {
+        self.write_table(&rows.rounds)?;
+        self.write_table(&rows.peers)?;
+        self.write_table(&rows.evaluations)?;
+        self.write_table(&rows.timeline)
+    }
+
+    /// Writes the manifest; last of all files, so that what it says is true.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
+        self.write_json(MANIFEST, manifest)
+    }
+
+    /// Writes what the host measured.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_host(&self, host: &HostReport) -> Result<(), RecordError> {
+        self.write_json(HOST, host)
+    }
+
+    /// Writes a text file; `name` may be in a subdirectory (`figures/loss.svg`), which is made. Returns its path.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<PathBuf, RecordError> {
+        write_text(&self.path.join(name), text)
+    }
+
+    /// The manifest as it is on disk now.
+    ///
+    /// # Errors
+    /// It is missing, in another format, or no manifest.
+    pub fn read_manifest(&self) -> Result<Manifest, RecordError> {
+        read_manifest(&self.path)
+    }
+
+    /// What the host measured.
+    ///
+    /// # Errors
+    /// The file is missing or malformed.
+    pub fn read_host(&self) -> Result<HostReport, RecordError> {
+        let path = self.path.join(HOST);
+        let text = read_text(&path)?.ok_or_else(|| RecordError::Missing { path: path.clone() })?;
+        parse(&path, &text)
+    }
+
+    /// One table.
+    ///
+    /// # Errors
+    /// The file is missing or malformed.
+    pub fn read_table<T: Table>(&self) -> Result<Vec<T>, RecordError> {
+        tables::read(&self.path.join(T::FILE))
+    }
+
+    /// All four tables.
+    ///
+    /// # Errors
+    /// A file is missing or malformed.
+    pub fn read_rows(&self) -> Result<Rows, RecordError> {
+        Ok(Rows {
+            rounds: self.read_table()?,
+            peers: self.read_table()?,
+            evaluations: self.read_table()?,
+            timeline: self.read_table()?,
+        })
+    }
+
+    fn write_table<T: Table>(&self, rows: &[T]) -> Result<(), RecordError> {
+        atomic::write(&self.path, T::FILE, |file| tables::encode(rows, file))
+    }
+
+    fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<(), RecordError> {
+        atomic::write(&self.path, name, |file| {
+            serde_json::to_writer_pretty(&mut *file, value)?;
+            file.write_all(b"\n")
+        })
+    }
+}
+
+/// Writes a text file, whole or not at all; its directory is made. Returns its path.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<PathBuf, RecordError> {
+    let invalid = || RecordError::io("write", path)(io::ErrorKind::InvalidFilename.into());
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
+    let directory = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Err(invalid()),
+    };
+    fs::create_dir_all(directory).map_err(RecordError::io("create", directory))?;
+    atomic::write(directory, name, |file| file.write_all(text.as_bytes()))?;
+    Ok(path.to_owned())
+}
+
+fn lock(directory: &Path) -> Result<File, RecordError> {
+    let path = directory.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(RecordError::io("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RecordError::Locked { path: directory.to_owned() }),
+        // Some network file systems have no locks; a run there is the user's to keep apart.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(RecordError::io("lock", &path)(error)),
+    }
+}
+
+/// An entry that this program does not leave behind without a manifest; the first by name.
+fn foreign_entry(directory: &Path) -> io::Result<Option<String>> {
+    let mut foreign = None;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let ours = name == MANIFEST || OURS.contains(&name.as_str()) || name.starts_with(atomic::TEMPORARY_PREFIX);
+        if !ours && foreign.as_ref().is_none_or(|first| name < *first) {
+            foreign = Some(name);
+        }
+    }
+    Ok(foreign)
+}
+
+/// Removes what this program wrote, the manifest first: without it nothing passes for a run.
+fn clear(directory: &Path) -> io::Result<()> {
+    for name in std::iter::once(&MANIFEST).chain(OURS).filter(|name| **name != LOCK) {
+        let path = directory.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    }
+    Ok(())
+}
+
+fn read_manifest(directory: &Path) -> Result<Manifest, RecordError> {
+    let path = directory.join(MANIFEST);
+    let text = read_text(&path)?.ok_or_else(|| RecordError::NotARun { path: directory.to_owned() })?;
+    let Envelope { format, program } = parse(&path, &text)?;
+    if program.name != Program::this().name {
+        return Err(RecordError::Malformed { path, reason: format!("it is a manifest of `{}`", program.name) });
+    }
+    if format != FORMAT {
+        return Err(RecordError::Format { path, found: format, expected: FORMAT });
+    }
+    parse(&path, &text)
+}
+
+/// The file's text; `None` if there is no such file.
+fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(RecordError::Malformed { path: path.to_owned(), reason: "it is not text".to_owned() })
+        }
+        Err(error) => Err(RecordError::io("read", path)(error)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
+    serde_json::from_str(text)
+        .map_err(|error| RecordError::Malformed { path: path.to_owned(), reason: error.to_string() })
+}
