@@ -1,6 +1,8 @@
 //! Real training of the proxy model on every virtual peer.
 
+pub mod adamw;
 pub mod backend;
+pub mod llama;
 pub mod spec;
 
 pub use backend::{InnerPhase, InnerState, PhaseOutcome, TrainingBackend};
