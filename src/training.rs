@@ -2,6 +2,7 @@
 
 pub mod adamw;
 pub mod backend;
+mod lanes;
 pub mod llama;
 pub mod spec;
 

@@ -5,6 +5,8 @@
 
 use pulp::Arch;
 
+use super::lanes::vectorised;
+
 use crate::algorithm::spec::AdamW;
 
 /// One step; `step` counts from 1, the gradient is multiplied by `gradient_scale` first.
@@ -23,10 +25,11 @@ pub fn adamw_step(
     let step_size = (f64::from(lr) / correction(beta1)) as f32;
     let root_scale = (1.0 / correction(beta2).sqrt()) as f32;
     let (keep, epsilon) = (1.0 - lr * spec.weight_decay, spec.epsilon);
-    Arch::new().dispatch(
+    vectorised(
+        Arch::new(),
         #[inline(always)]
         || {
-            for (((theta, &gradient), m), v) in theta.iter_mut().zip(gradient).zip(m).zip(v) {
+            for (((theta, &gradient), m), v) in theta.iter_mut().zip(gradient).zip(&mut *m).zip(&mut *v) {
                 let g = gradient * gradient_scale;
                 *m = beta1.mul_add(*m, (1.0 - beta1) * g);
                 *v = beta2.mul_add(*v, (1.0 - beta2) * g * g);

@@ -17,7 +17,7 @@ pub mod attention;
 mod backward;
 mod buffers;
 mod forward;
-mod lanes;
+
 mod pointwise;
 mod product;
 

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::lanes::{self, LANES, dot, exp};
+use crate::training::lanes::{self, LANES, dot, exp};
 
 /// Padded rows and widths are multiples of this many values: two vectors of sixteen.
 const TILE: usize = 32;

@@ -4,7 +4,7 @@
 
 use pulp::Arch;
 
-use super::lanes::{self, dot, dot3, exp, reduce, sigmoid};
+use crate::training::lanes::{self, dot, dot3, exp, reduce, sigmoid, vectorised};
 
 /// Added to the mean square in an RMSNorm.
 pub const EPSILON: f32 = 1e-5;
@@ -12,10 +12,11 @@ pub const EPSILON: f32 = 1e-5;
 /// Normalises rows: s = 1/√(mean(x²) + ε), n = s·x·gain; keeps s for the backward pass.
 pub fn rms_norm(arch: Arch, x: &[f32], gain: &[f32], scales: &mut [f32], n: &mut [f32]) {
     let width = gain.len();
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
-            for ((x, n), scale) in x.chunks_exact(width).zip(n.chunks_exact_mut(width)).zip(scales) {
+            for ((x, n), scale) in x.chunks_exact(width).zip(n.chunks_exact_mut(width)).zip(&mut *scales) {
                 *scale = normalise(x, gain, n);
             }
         },
@@ -25,11 +26,12 @@ pub fn rms_norm(arch: Arch, x: &[f32], gain: &[f32], scales: &mut [f32], n: &mut
 /// Adds a branch to the residual stream and normalises the sum: x ← x + residual, then as [`rms_norm`].
 pub fn add_rms_norm(arch: Arch, x: &mut [f32], residual: &[f32], gain: &[f32], scales: &mut [f32], n: &mut [f32]) {
     let width = gain.len();
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             let rows = x.chunks_exact_mut(width).zip(residual.chunks_exact(width)).zip(n.chunks_exact_mut(width));
-            for (((x, residual), n), scale) in rows.zip(scales) {
+            for (((x, residual), n), scale) in rows.zip(&mut *scales) {
                 for (x, &residual) in x.iter_mut().zip(residual) {
                     *x += residual;
                 }
@@ -51,7 +53,8 @@ fn normalise(x: &[f32], gain: &[f32], n: &mut [f32]) -> f32 {
 /// Normalises rows again with the scales that the forward pass kept.
 pub fn rms_norm_again(arch: Arch, x: &[f32], gain: &[f32], scales: &[f32], n: &mut [f32]) {
     let width = gain.len();
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             for ((x, n), &scale) in x.chunks_exact(width).zip(n.chunks_exact_mut(width)).zip(scales) {
@@ -77,7 +80,8 @@ pub fn rms_norm_backward(
 ) {
     let width = gain.len();
     let d_gain = &mut d_gain[..width];
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             let rows = dx.chunks_exact_mut(width).zip(dn.chunks_exact(width)).zip(x.chunks_exact(width));
@@ -95,7 +99,8 @@ pub fn rms_norm_backward(
 
 /// h = silu(gate)·up with rows \[gate | up\] of width 2F.
 pub fn swiglu(arch: Arch, gate_up: &[f32], h: &mut [f32], feed_forward: usize) {
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             for (row, h) in gate_up.chunks_exact(2 * feed_forward).zip(h.chunks_exact_mut(feed_forward)) {
@@ -110,7 +115,8 @@ pub fn swiglu(arch: Arch, gate_up: &[f32], h: &mut [f32], feed_forward: usize) {
 
 /// Backward of [`swiglu`]: turns \[gate | up\] into its gradient, and dh into h, which the weights' gradient needs.
 pub fn swiglu_backward(arch: Arch, gate_up: &mut [f32], dh: &mut [f32], feed_forward: usize) {
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             for (row, dh) in gate_up.chunks_exact_mut(2 * feed_forward).zip(dh.chunks_exact_mut(feed_forward)) {
@@ -130,11 +136,12 @@ pub fn swiglu_backward(arch: Arch, gate_up: &mut [f32], dh: &mut [f32], feed_for
 
 /// Cross-entropy of each row of logits [nats]: loss = ln Σ e^z − z\[target\].
 pub fn cross_entropy(arch: Arch, logits: &[f32], targets: &[u32], losses: &mut [f32]) {
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             let vocabulary = logits.len() / targets.len();
-            for ((logits, &target), loss) in logits.chunks_exact(vocabulary).zip(targets).zip(losses) {
+            for ((logits, &target), loss) in logits.chunks_exact(vocabulary).zip(targets).zip(&mut *losses) {
                 let max = lanes::max(logits);
                 let sum = reduce(logits, logits, |sum, z, _| sum + exp(z - max));
                 *loss = sum.ln() + max - logits[target as usize];
@@ -145,11 +152,12 @@ pub fn cross_entropy(arch: Arch, logits: &[f32], targets: &[u32], losses: &mut [
 
 /// As [`cross_entropy`], and turns the logits into their gradient, (softmax(z) − onehot(target))·weight.
 pub fn cross_entropy_gradient(arch: Arch, logits: &mut [f32], targets: &[u32], losses: &mut [f32], weight: f32) {
-    arch.dispatch(
+    vectorised(
+        arch,
         #[inline(always)]
         || {
             let vocabulary = logits.len() / targets.len();
-            for ((logits, &target), loss) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(losses) {
+            for ((logits, &target), loss) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(&mut *losses) {
                 let max = lanes::max(logits);
                 let aim = logits[target as usize];
                 for z in &mut *logits {

@@ -1,15 +1,36 @@
 //! Building blocks of the vector loops: sixteen lanes, a polynomial exponential, ordered sums.
 //!
-//! Everything here is inlined into loops that `pulp` compiles once per instruction set and picks at run time, so no
-//! target flags are needed. Sums run over sixteen partial sums (element i goes to lane i mod 16) that are added
+//! Everything here is inlined into loops that `pulp` compiles once per instruction set and picks at run time
+//! ([`vectorised`]), so no target flags are needed. Sums run over sixteen partial sums (element i goes to lane i mod 16) that are added
 //! pairwise at the end, and multiplications feed fused multiply-adds, so the order of a reduction is fixed by this
 //! file and not by the width of the machine's vectors.
+
+use pulp::{Arch, Simd, WithSimd};
 
 /// Partial sums of a reduction.
 pub const LANES: usize = 16;
 
 /// Sixteen values that are worked on together.
 pub type Lanes = [f32; LANES];
+
+/// Runs a loop compiled for the widest vectors of this machine; the closure has to be `#[inline(always)]`.
+///
+/// Not `arch.dispatch(closure)`: that calls through `FnOnce`, and the shim around a closure which merely borrows is
+/// not inlined, so its body would be compiled without the instruction set.
+pub fn vectorised(arch: Arch, body: impl FnMut()) {
+    struct Loop<F>(F);
+
+    impl<F: FnMut()> WithSimd for Loop<F> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) {
+            (self.0)();
+        }
+    }
+
+    arch.dispatch(Loop(body));
+}
 
 /// e^x by range reduction to |r| ≤ ln 2 / 2 and a polynomial of degree seven (Cephes `expf`).
 ///
