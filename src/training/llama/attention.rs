@@ -49,6 +49,8 @@ pub struct Scratch {
     k: Vec<f32>,
     v: Vec<f32>,
     o: Vec<f32>,
+    /// Never shared with `o`: its padding has to stay zero, which the forward pass does not promise for outputs.
+    d_o: Vec<f32>,
     dq: Vec<f32>,
     dk: Vec<f32>,
     dv: Vec<f32>,
@@ -115,6 +117,7 @@ impl Attention {
             k: rows(),
             v: rows(),
             o: rows(),
+            d_o: rows(),
             dq: rows(),
             dk: rows(),
             dv: rows(),
@@ -295,11 +298,11 @@ impl WithSimd for Backward<'_> {
                     scratch.dv.fill(0.0);
                 }
                 at.gather_rotated(&mut scratch.q, qkv, head * at.width, at.scale());
-                at.gather(&mut scratch.o, d_output, at.q_width(), head * at.width);
+                at.gather(&mut scratch.d_o, d_output, at.q_width(), head * at.width);
                 for t in (0..at.context).step_by(ROWS) {
                     let seen = t + ROWS;
                     let ds = &mut scratch.d_scores[t * t_padded..seen * t_padded];
-                    let d_output = Left { values: &scratch.o[t * d_padded..], row: d_padded, step: 1 };
+                    let d_output = Left { values: &scratch.d_o[t * d_padded..], row: d_padded, step: 1 };
                     product(simd, ds, d_output, &scratch.columns, t_padded, seen, 0..at.width);
                     let p = &p[t * t_padded..seen * t_padded];
                     for (ds, p) in ds.chunks_exact_mut(t_padded).zip(p.chunks_exact(t_padded)) {
@@ -316,7 +319,7 @@ impl WithSimd for Backward<'_> {
                     product_add(simd, dk, ds, &scratch.q, d_padded, at.width, s..rows);
                     let p = Left { values: &p[s..], row: 1, step: t_padded };
                     let dv = &mut scratch.dv[s * d_padded..(s + ROWS) * d_padded];
-                    product_add(simd, dv, p, &scratch.o, d_padded, at.width, s..rows);
+                    product_add(simd, dv, p, &scratch.d_o, d_padded, at.width, s..rows);
                 }
                 at.scatter_rotated(qkv, head * at.width, &scratch.dq, at.scale());
                 if (head + 1) % at.group == 0 {
