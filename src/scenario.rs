@@ -1,7 +1,17 @@
 //! The scenario: one YAML file, read strictly, checked whole, resolved to plain data.
 //!
-//! `document` (text to a tree with positions) → `raw` (serde mirror, everything optional) → `resolve` (collects every
-//! problem) → [`Scenario`]. Nothing here writes to disk.
+//! `document` (text to a tree with positions) → `overrides` → `resolve` (collects every mistake) → [`Scenario`]. Nothing
+//! here writes to disk. Files that a scenario names are relative to the current directory.
+
+mod document;
+mod overrides;
+mod problem;
+mod reader;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +19,7 @@ use crate::cost::Deployment;
 use crate::protocol::spec::{NetworkSpec, PeerClass, Protocol};
 use crate::quantity::Seed;
 use crate::training::spec::{Data, Model};
+pub use problem::{Mistake, ScenarioError, ScenarioErrors};
 
 /// A scenario in which nothing is left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,4 +67,39 @@ pub struct Evaluation {
     pub every: u32,
     /// Validation sequences, the same each time.
     pub sequences: u32,
+}
+
+impl Scenario {
+    /// Reads the scenario in `path`, with `overrides` of the form `PATH=VALUE`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or there are mistakes in it or in the overrides: all of them.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ScenarioError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ScenarioError::Unreadable { path: name.clone(), error })?;
+        Ok(Self::from_text(&name, &text, overrides).map_err(Box::new)?)
+    }
+
+    /// Reads a scenario from `text`, which messages call `name`.
+    ///
+    /// # Errors
+    /// There are mistakes: all of them.
+    pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Self, ScenarioErrors> {
+        let given = overrides.iter().map(|text| ("--set".to_owned(), text.clone()));
+        let sources: Vec<(String, String)> = std::iter::once((name.to_owned(), text.to_owned())).chain(given).collect();
+        let mut root = document::parse(text, 0).map_err(|problem| ScenarioErrors::new(&sources, vec![problem]))?;
+        let applied = overrides.iter().zip(1..).filter_map(|(text, source)| {
+            overrides::apply(&mut root, text, source).err()
+        });
+        let problems: Vec<problem::Problem> = applied.collect();
+        if !problems.is_empty() {
+            return Err(ScenarioErrors::new(&sources, problems));
+        }
+        let reader = reader::Reader::default();
+        match resolve::scenario(&reader, &root) {
+            Some(scenario) if reader.is_clean() => Ok(scenario),
+            _ => Err(ScenarioErrors::new(&sources, reader.into_problems())),
+        }
+    }
 }

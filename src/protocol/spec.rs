@@ -148,7 +148,7 @@ pub struct Arrivals {
 }
 
 /// The object store and its patience.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct NetworkSpec {
     /// What the store takes in from all peers together; `None`: no limit.
     pub store_ingress: Option<Bandwidth>,

@@ -152,6 +152,12 @@ impl<'a> Swarm<'a> {
         Self { spec, state, backend, completions: Vec::new() }
     }
 
+    /// The swarm that was in `state`, with the spec that it was made from.
+    #[must_use]
+    pub fn from_state(spec: SwarmSpec, state: SwarmState, backend: Option<&'a dyn TrainingBackend>) -> Self {
+        Self { spec, state, backend, completions: Vec::new() }
+    }
+
     /// The first events: everyone registered is there with θ(0).
     pub fn start(&mut self, outbox: &mut Outbox<Event>) {
         let now = SimTime::ZERO;

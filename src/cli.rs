@@ -1,0 +1,69 @@
+//! The command line: parse, dispatch, say what went wrong.
+//!
+//! stdout is data, stderr is progress and messages. Exit status: 0 done, 1 the run failed, 2 the input was unusable,
+//! 130 interrupted and resumable.
+
+mod estimate;
+mod failure;
+mod report;
+mod run;
+mod validate;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// A wind tunnel for permissionless low-communication training.
+///
+/// Simulates a churning swarm in virtual time, while every peer really trains a small model and every payload is really
+/// compressed.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Report(report::Args),
+    Estimate(estimate::Args),
+    Validate(validate::Args),
+}
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = Command::parse();
+    prepare_messages();
+    let outcome = match &command.verb {
+        Verb::Run(args) => run::execute(args),
+        Verb::Report(args) => report::execute(args),
+        Verb::Estimate(args) => estimate::execute(args),
+        Verb::Validate(args) => validate::execute(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            match &failure {
+                Failure::Failed(report) | Failure::Unusable(report) => eprintln!("{report:?}"),
+                Failure::Interrupted => eprintln!("interrupted; what is done is on disk, `--resume` continues"),
+            }
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+/// Messages are coloured on a terminal only, and readable without colour.
+fn prepare_messages() {
+    let coloured = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(coloured).without_time().with_target(false).init();
+    let hooked = miette::set_hook(Box::new(move |_| {
+        Box::new(miette::MietteHandlerOpts::new().color(coloured).unicode(coloured).width(120).build())
+    }));
+    hooked.expect("because the hook is set once");
+}

@@ -1,0 +1,221 @@
+//! One run from its scenario to its directory: tables, manifest, figures, summary.
+//!
+//! The swarm advances event by event; between two events the run can be stopped, and its state can be kept. A stopped
+//! run writes the tables of all closed rounds and a checkpoint; resumed, it ends with the bytes of a run that was never
+//! stopped.
+
+use std::path::PathBuf;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::interrupt::Interrupt;
+use super::measure::Stopwatch;
+use super::plan;
+use crate::protocol::rows::RoundRow;
+use crate::protocol::{Event, Swarm, SwarmState};
+use crate::record::checkpoint::scenario_hash;
+use crate::record::manifest::{Manifest, References, Status};
+use crate::record::{RecordError, RunDirectory};
+use crate::report::{self, ReportError};
+use crate::scenario::{Scenario, Training};
+use crate::sim::{Audit, Kernel};
+use crate::training::{self, BackendSpec, TrainingBackend, TrainingError};
+
+/// Wall-clock between two checkpoints \[s\].
+const CHECKPOINT_INTERVAL_S: f64 = 60.0;
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run directory.
+    pub out: PathBuf,
+    /// Threads that train; results do not depend on it.
+    pub threads: usize,
+    /// Continue the interrupted run that is there.
+    pub resume: bool,
+    /// Replace the run that is there.
+    pub overwrite: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All rounds are done.
+    Finished,
+    /// It was stopped, and can be resumed.
+    Interrupted,
+    /// Nobody is left who could go on.
+    Deserted,
+}
+
+/// A run that could not be made.
+#[derive(Debug, Error, Diagnostic)]
+pub enum HostError {
+    /// The data or the model is unusable.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Training(#[from] TrainingError),
+    /// The run directory is unusable.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Record(#[from] RecordError),
+    /// Figures or summary could not be written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Report(#[from] ReportError),
+    /// There is nothing to resume.
+    #[error("`{}` holds no checkpoint to resume from", path.display())]
+    #[diagnostic(help("run without `--resume` to start anew"))]
+    NothingToResume {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// There is an interrupted run, and nobody said what to do with it.
+    #[error("`{}` holds an interrupted run", path.display())]
+    #[diagnostic(help("`--resume` continues it, `--overwrite` replaces it, `--out` puts the run elsewhere"))]
+    InterruptedRun {
+        /// The run directory.
+        path: PathBuf,
+    },
+}
+
+impl HostError {
+    /// Whether the fault lies in the input.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Training(_) | Self::NothingToResume { .. } | Self::InterruptedRun { .. } => true,
+            Self::Record(error) => error.is_input(),
+            Self::Report(error) => error.is_input(),
+        }
+    }
+}
+
+/// The state of a run between two events.
+type State = (Kernel<Event>, SwarmState);
+
+/// Runs `scenario`; `progress` is told each closed round.
+///
+/// # Errors
+/// Data, model or run directory are unusable (then nothing was written), or a file cannot be written.
+pub fn run(
+    scenario: &Scenario,
+    options: &Options,
+    interrupt: &Interrupt,
+    mut progress: impl FnMut(&RoundRow),
+) -> Result<End, HostError> {
+    let mut stopwatch = Stopwatch::start();
+    let backend = match scenario.training {
+        Training::Model => Some(training::build(&BackendSpec {
+            model: &scenario.model,
+            data: scenario.data.as_ref(),
+            batch: scenario.batch,
+            optimizer: &scenario.protocol.inner_optimizer,
+            validation_sequences: scenario.evaluation.sequences,
+            seed: scenario.seed,
+            threads: options.threads,
+        })?),
+        Training::None => None,
+    };
+    let backend = backend.as_deref();
+    let directory = RunDirectory::create(&options.out, options.overwrite)?;
+    let hash = scenario_hash(scenario);
+    let (mut kernel, mut swarm) = begin(scenario, options, &directory, hash, backend)?;
+    stopwatch.lap("preparation");
+
+    let mut told = swarm.recorder().rows().rounds.len();
+    let mut checkpoint = Stopwatch::start();
+    let end = loop {
+        if swarm.is_finished() {
+            break End::Finished;
+        }
+        if interrupt.is_requested() {
+            break End::Interrupted;
+        }
+        if !kernel.step(&mut swarm) {
+            break End::Deserted;
+        }
+        for row in &swarm.recorder().rows().rounds[told..] {
+            progress(row);
+        }
+        told = swarm.recorder().rows().rounds.len();
+        if checkpoint.since_lap_s() > CHECKPOINT_INTERVAL_S {
+            keep(scenario, &directory, hash, &kernel, &swarm, backend)?;
+            checkpoint = Stopwatch::start();
+        }
+    };
+    stopwatch.lap("simulation and training");
+
+    if end == End::Interrupted {
+        keep(scenario, &directory, hash, &kernel, &swarm, backend)?;
+        return Ok(end);
+    }
+    directory.write_tables(swarm.recorder().rows())?;
+    directory.write_manifest(&manifest(scenario, &kernel, &swarm, backend, Status::Finished))?;
+    directory.discard_checkpoints()?;
+    if !swarm.recorder().rows().rounds.is_empty() {
+        report::write(&report::Run::read(RunDirectory::open(&options.out)?)?)?;
+    }
+    stopwatch.lap("tables and figures");
+    directory.write_host(&stopwatch.report(options.threads))?;
+    Ok(end)
+}
+
+/// A new swarm, or the one that was interrupted.
+fn begin<'a>(
+    scenario: &Scenario,
+    options: &Options,
+    directory: &RunDirectory,
+    hash: u64,
+    backend: Option<&'a dyn TrainingBackend>,
+) -> Result<(Kernel<Event>, Swarm<'a>), HostError> {
+    let spec = plan::swarm_spec(scenario, true);
+    if options.resume {
+        let restored = directory.read_checkpoint::<State>(hash)?;
+        let Some(restored) = restored else { return Err(HostError::NothingToResume { path: options.out.clone() }) };
+        for reason in &restored.refused {
+            tracing::warn!("a checkpoint was not used: {reason}");
+        }
+        let (kernel, state) = restored.state;
+        return Ok((kernel, Swarm::from_state(spec, state, backend)));
+    }
+    if directory.previous().is_some() {
+        return Err(HostError::InterruptedRun { path: options.out.clone() });
+    }
+    let mut kernel = Kernel::new();
+    let mut swarm = Swarm::new(spec, backend);
+    kernel.prepare(|outbox| swarm.start(outbox));
+    Ok((kernel, swarm))
+}
+
+/// Writes what is done, readable, and the state to go on from.
+fn keep(
+    scenario: &Scenario,
+    directory: &RunDirectory,
+    hash: u64,
+    kernel: &Kernel<Event>,
+    swarm: &Swarm<'_>,
+    backend: Option<&dyn TrainingBackend>,
+) -> Result<(), HostError> {
+    directory.write_tables(swarm.recorder().rows())?;
+    directory.write_manifest(&manifest(scenario, kernel, swarm, backend, Status::Interrupted))?;
+    Ok(directory.write_checkpoint(hash, &(kernel, swarm.state()))?)
+}
+
+fn manifest(
+    scenario: &Scenario,
+    kernel: &Kernel<Event>,
+    swarm: &Swarm<'_>,
+    backend: Option<&dyn TrainingBackend>,
+    status: Status,
+) -> Manifest {
+    let references = References {
+        unigram: backend.and_then(TrainingBackend::unigram_entropy),
+        floor: backend.and_then(TrainingBackend::loss_floor),
+    };
+    let mut audit = Audit::default();
+    audit.u64(kernel.audit().value());
+    audit.u64(swarm.recorder().audit().value());
+    Manifest::new(scenario.clone(), references, audit.to_string(), swarm.rounds_done(), status)
+}

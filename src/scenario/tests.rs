@@ -1,0 +1,128 @@
+//! What is right resolves, and what is wrong is said: where, and what was expected.
+
+use super::*;
+
+const GOOD: &str = "\
+name: test
+rounds: 3
+model:
+  quadratic: {dimension: 64}
+batch: 4
+protocol:
+  inner_steps: 5
+  inner_optimizer: {sgd: {learning_rate: 0.1}}
+  compression: {top_k: {chunk: [8, 8], k: 4}}
+  aggregation: {average: contributors}
+  outer_optimizer: {sgd: {learning_rate: 1.0}}
+  round: {window: {length: 10 min, upload_deadline: 1 min, gather: 4}}
+peers:
+  - name: node
+    count: 4
+    step_time: 1 s
+    uplink: 100 Mbit/s
+    downlink: {lognormal: {median: 1 Gbit/s, sigma: 0.4}}
+";
+
+fn mistakes(text: &str, overrides: &[&str]) -> Vec<String> {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    match Scenario::from_text("test.yaml", text, &overrides) {
+        Ok(scenario) => panic!("it resolves: {scenario:?}"),
+        Err(errors) => errors.mistakes.iter().map(Mistake::line).collect(),
+    }
+}
+
+fn resolved(overrides: &[&str]) -> Scenario {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Scenario::from_text("test.yaml", GOOD, &overrides).unwrap_or_else(|errors| panic!("{:?}", errors.mistakes))
+}
+
+#[test]
+fn a_good_scenario_resolves_with_the_references_defaults() {
+    let scenario = resolved(&[]);
+    assert_eq!((scenario.seed, scenario.evaluation.every), (Seed(1), 1));
+    assert_eq!(scenario.deployment.parameters(), 64, "the proxy is charged where no deployment is given");
+}
+
+#[test]
+fn all_mistakes_are_said_at_once_with_their_places() {
+    let text = GOOD
+        .replace("inner_steps: 5", "iner_steps: 5")
+        .replace("k: 4}", "k: 65}")
+        .replace("upload_deadline: 1 min", "upload_deadline: 11 min")
+        .replace("100 Mbit/s", "100 Mb/s")
+        .replace("count: 4", "count: 0");
+    let found = mistakes(&text, &[]);
+    let expected = [
+        "test.yaml:7:3: unknown field `iner_steps` in protocol",
+        "test.yaml:7:3: `inner_steps` is missing",
+        "test.yaml:9:43: k is 65, but a chunk has only 64 elements",
+        "test.yaml:12:53: an upload deadline of 11 min is not shorter than the window of 10 min",
+        "test.yaml:15:12: expected a whole number from 1 to 1000000, found `0`",
+        "test.yaml:17:13: expected a positive bandwidth such as `110 Mbit/s`",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for expected in expected {
+        assert!(found.iter().any(|line| line.starts_with(expected)), "`{expected}` is not among {found:#?}");
+    }
+}
+
+#[test]
+fn each_kind_of_mistake_is_caught() {
+    for (from, to, expected) in [
+        ("rounds: 3", "rounds: 0", "expected a whole number from 1"),
+        ("batch: 4", "batch: four", "found `four`"),
+        ("batch: 4", "batch: 4\nbatch: 5", "stands here twice"),
+        ("sgd: {learning_rate: 0.1}", "sdg: {learning_rate: 0.1}", "is no inner optimizer"),
+        ("step_time: 1 s", "device: {name: h200, count: 8}\n    step_time: 1 s", "either `device` or `step_time`"),
+        ("step_time: 1 s", "device: {name: h300}", "is no known device"),
+        ("k: 4}", "k: 4, value_bits: 3}", "expected 2, 4, 8 or `none`"),
+        ("k: 4}", "k: 4, error_feedback: 1.5}", "expected a number from 0 to 1"),
+        ("k: 4}", "k: 4, chunk: [128, 64]}", "stands here twice"),
+        ("sigma: 0.4", "sigma: -1", "at least 0"),
+        ("window: {length: 10 min", "window: {length: 10", "expected a duration"),
+        ("quadratic: {dimension: 64}", "llama: {layers: 1, width: 10, heads: 3, feed_forward: 8, context: 8, vocabulary: 8}",
+         "3 heads do not divide a width of 10"),
+        ("quadratic: {dimension: 64}", "llama: {layers: 1, width: 8, heads: 2, feed_forward: 8, context: 8, vocabulary: 8}",
+         "`data` is missing"),
+        ("batch: 4", "batch: 4\ndata: {text: {files: [no/such/*.txt]}}", "no file matches `no/such/*.txt`"),
+        ("batch: 4", "batch: 4\nadversaries: [{behaviour: zero}]", "not supported by this version"),
+        ("compression: {top_k: {chunk: [8, 8], k: 4}}", "compression: {top_k: {k: 4}}\n  exchange: ring", "around a ring"),
+        ("{sgd: {learning_rate: 0.1}}", "gradient", "`inner_steps` is the number of batches"),
+        ("  round: {window", "  round: {windw", "is no round rule"),
+        ("name: test", "name: Not a name", "expected a name"),
+        ("rounds: 3", "rounds: [3", "not YAML"),
+    ] {
+        let text = GOOD.replace(from, to);
+        assert_ne!(text, GOOD, "`{from}` is in the scenario");
+        let found = mistakes(&text, &[]);
+        assert!(found.iter().any(|line| line.contains(expected)), "`{expected}` is not among {found:#?}");
+    }
+}
+
+#[test]
+fn overrides_change_values_and_variants() {
+    assert_eq!(resolved(&["protocol.inner_steps=7"]).protocol.inner_steps, 7);
+    assert_eq!(resolved(&["peers.0.count=9"]).peers[0].count, 9);
+    assert_eq!(resolved(&["adversaries=[]"]).name, "test");
+    let dense = resolved(&["protocol.compression=none"]);
+    assert_eq!(dense.protocol.compression, crate::algorithm::spec::Compression::Dense { value_bits: 32 });
+    let replaced = resolved(&["protocol.compression=int8", "protocol.compression.top_k.k=2"]);
+    assert!(matches!(&replaced.protocol.compression, crate::algorithm::spec::Compression::TopK(top_k) if top_k.k == 2));
+}
+
+#[test]
+fn a_wrong_override_is_shown_in_its_own_text() {
+    assert!(mistakes(GOOD, &["rounds"])[0].contains("--set:1:1: expected `PATH=VALUE`"));
+    assert!(mistakes(GOOD, &["rounds=none"])[0].starts_with("--set:1:8: expected a whole number"));
+    assert!(mistakes(GOOD, &["peers.4.count=1"])[0].starts_with("--set:1:7: `4` is no place in a list of 1"));
+    assert!(mistakes(GOOD, &["rounds.x=1"])[0].contains("nothing under which `x` could stand"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_mutation_makes_the_reader_panic(at in 0..GOOD.len(), noise in "[ -~\n]{0,3}", cut in 0..6_usize) {
+        let end = (at + cut).min(GOOD.len());
+        let text = format!("{}{noise}{}", &GOOD[..at], &GOOD[end..]);
+        let _ = Scenario::from_text("test.yaml", &text, &[]);
+    }
+}
