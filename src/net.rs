@@ -47,9 +47,13 @@
 mod fabric;
 mod fixed;
 mod heap;
+pub mod oracle;
 pub mod ring;
 mod share;
 mod star;
+pub mod store;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -192,24 +196,6 @@ impl Network {
         id
     }
 
-    /// Adds `bytes` to a flow that has not ended, as if it had been started with them; `false` if it has ended.
-    ///
-    /// # Panics
-    /// If `now` lies in the past.
-    pub fn extend_flow(&mut self, now: SimTime, flow: FlowId, bytes: Bytes) -> bool {
-        self.pass(now);
-        let Some(slot) = self.slot(flow) else { return false };
-        let flow = &mut self.flows[slot as usize];
-        flow.bytes.0 += bytes.0;
-        if let Stage::Flowing(lane) = flow.stage {
-            let limited = [flow.from.uplink(), flow.to.downlink()]
-                .map(|link| self.fabric.is_limited(link).then_some(link));
-            let left = self.fabric.leave(self.now, lane, slot);
-            flow.stage = Stage::Flowing(self.fabric.join(self.now, limited, slot, left + Volume::from_bytes(bytes)));
-        }
-        true
-    }
-
     /// Ends a flow before its time and returns the whole bytes that it has moved.
     ///
     /// A flow that has ended by `now` but was not reported yet is not reported any more, and all its bytes are returned.
@@ -243,13 +229,23 @@ impl Network {
     /// If `now` lies in the past.
     pub fn set_bandwidth(&mut self, now: SimTime, endpoint: EndpointId, uplink: Bandwidth, downlink: Bandwidth) {
         self.pass(now);
-        for (link, bandwidth) in [(endpoint.uplink(), uplink), (endpoint.downlink(), downlink)] {
-            let capacity = Rate::from_bandwidth(bandwidth);
-            if self.fabric.is_limited(link) == capacity.is_some() {
-                self.fabric.set_capacity(link, capacity);
-            } else {
-                self.rewire(link, capacity);
+        let links = [(endpoint.uplink(), uplink), (endpoint.downlink(), downlink)]
+            .map(|(link, bandwidth)| (link, Rate::from_bandwidth(bandwidth)));
+        // Flows over a link that becomes limited or unlimited change their lanes.
+        let is_rewired = links.map(|(link, capacity)| self.fabric.is_limited(link) != capacity.is_some());
+        let mut moving = Vec::new();
+        for (slot, flow) in self.flows.iter().enumerate().filter(|_| is_rewired.contains(&true)) {
+            if let Stage::Flowing(lane) = flow.stage
+                && ((is_rewired[0] && flow.from == endpoint) || (is_rewired[1] && flow.to == endpoint))
+            {
+                moving.push((slot as u32, self.fabric.leave(self.now, lane, slot as u32)));
             }
+        }
+        for (link, capacity) in links {
+            self.fabric.set_capacity(link, capacity);
+        }
+        for (slot, left) in moving {
+            self.occupy(slot, left);
         }
     }
 
@@ -362,13 +358,17 @@ impl Network {
 
     /// A flow's first byte arrives.
     fn begin(&mut self, slot: u32) {
-        let Flow { from, to, bytes, .. } = self.flows[slot as usize];
-        let limited = [from.uplink(), to.downlink()].map(|link| self.fabric.is_limited(link).then_some(link));
-        if bytes == Bytes(0) || limited == [None, None] {
+        self.occupy(slot, Volume::from_bytes(self.flows[slot as usize].bytes));
+    }
+
+    /// A flow occupies its limited links from now on; it ends at once if it has none, or nothing left to move.
+    fn occupy(&mut self, slot: u32, left: Volume) {
+        let flow = &mut self.flows[slot as usize];
+        let limited = [flow.from.uplink(), flow.to.downlink()].map(|link| self.fabric.is_limited(link).then_some(link));
+        if left == Volume::ZERO || limited == [None, None] {
             self.complete(slot);
         } else {
-            let lane = self.fabric.join(self.now, limited, slot, Volume::from_bytes(bytes));
-            self.flows[slot as usize].stage = Stage::Flowing(lane);
+            flow.stage = Stage::Flowing(self.fabric.join(self.now, limited, slot, left));
         }
     }
 
@@ -388,28 +388,5 @@ impl Network {
         self.endpoints[flow.to.0 as usize].received.0 += moved.0;
         self.free.push(slot);
         self.active -= 1;
-    }
-
-    /// Makes a limited link unlimited or the other way round: its flows change their lanes.
-    fn rewire(&mut self, link: u32, capacity: Option<Rate>) {
-        let mut moving = Vec::new();
-        for (slot, flow) in self.flows.iter().enumerate() {
-            if let Stage::Flowing(lane) = flow.stage
-                && (flow.from.uplink() == link || flow.to.downlink() == link)
-            {
-                moving.push((slot as u32, self.fabric.leave(self.now, lane, slot as u32)));
-            }
-        }
-        self.fabric.set_capacity(link, capacity);
-        for (slot, left) in moving {
-            let flow = &mut self.flows[slot as usize];
-            let ends = [flow.from.uplink(), flow.to.downlink()];
-            let limited = ends.map(|link| self.fabric.is_limited(link).then_some(link));
-            if limited == [None, None] {
-                self.complete(slot);
-            } else {
-                flow.stage = Stage::Flowing(self.fabric.join(self.now, limited, slot, left));
-            }
-        }
     }
 }

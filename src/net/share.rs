@@ -69,8 +69,7 @@ impl Fabric {
     /// Links of the component are appended to `filled`, and visited.
     fn fill(&mut self, now: SimTime, start: u32, filled: &mut Vec<u32>) {
         let mut component = self.component(start);
-        let mut queue: BinaryHeap<_> =
-            component.iter().map(|filling| Reverse((filling.share, filling.link))).collect();
+        let mut queue: BinaryHeap<_> = component.iter().map(|filling| Reverse((filling.share, filling.link))).collect();
         while let Some(Reverse((share, id))) = queue.pop() {
             let place = self.place(id);
             let filling = &mut component[place];
