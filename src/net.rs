@@ -196,6 +196,24 @@ impl Network {
         id
     }
 
+    /// Adds `bytes` to a flow that has not ended, as if it had been started with them; `false` if it has ended.
+    ///
+    /// # Panics
+    /// If `now` lies in the past.
+    pub fn extend_flow(&mut self, now: SimTime, flow: FlowId, bytes: Bytes) -> bool {
+        self.pass(now);
+        let Some(slot) = self.slot(flow) else { return false };
+        let flow = &mut self.flows[slot as usize];
+        flow.bytes.0 += bytes.0;
+        if let Stage::Flowing(lane) = flow.stage {
+            let limited =
+                [flow.from.uplink(), flow.to.downlink()].map(|link| self.fabric.is_limited(link).then_some(link));
+            let left = self.fabric.leave(self.now, lane, slot);
+            flow.stage = Stage::Flowing(self.fabric.join(self.now, limited, slot, left + Volume::from_bytes(bytes)));
+        }
+        true
+    }
+
     /// Ends a flow before its time and returns the whole bytes that it has moved.
     ///
     /// A flow that has ended by `now` but was not reported yet is not reported any more, and all its bytes are returned.

@@ -98,7 +98,11 @@ impl Duration {
 
     /// Seconds rounded to the nearest nanosecond; negative and NaN become zero, too large becomes [`Self::MAX`].
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is documented")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, which is what is documented"
+    )]
     pub fn from_secs_f64(seconds: f64) -> Self {
         Self((seconds * 1e9).round() as u64)
     }
@@ -111,7 +115,10 @@ impl Duration {
 
     /// Seconds, rounded to the nearest double.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a double holds nanoseconds exactly for 104 days and to 2^-53 beyond")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a double holds nanoseconds exactly for 104 days and to 2^-53 beyond"
+    )]
     pub const fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
@@ -184,7 +191,11 @@ fn read(text: &str, expected: &'static str, units: &[(&str, f64)]) -> Result<f64
 impl FromStr for Bytes {
     type Err = QuantityError;
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; the number is not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates; the number is not negative"
+    )]
     fn from_str(text: &str) -> Result<Self, QuantityError> {
         const UNITS: &[(&str, f64)] = &[
             ("B", 1.0),
@@ -265,7 +276,8 @@ impl fmt::Display for Bytes {
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
+        let units =
+            [("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
         scaled(f, self.as_secs_f64(), &units)
     }
 }

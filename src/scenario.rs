@@ -76,8 +76,8 @@ impl Scenario {
     /// The file cannot be read, or there are mistakes in it or in the overrides: all of them.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ScenarioError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ScenarioError::Unreadable { path: name.clone(), error })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ScenarioError::Unreadable { path: name.clone(), error })?;
         Ok(Self::from_text(&name, &text, overrides).map_err(Box::new)?)
     }
 
@@ -89,9 +89,8 @@ impl Scenario {
         let given = overrides.iter().map(|text| ("--set".to_owned(), text.clone()));
         let sources: Vec<(String, String)> = std::iter::once((name.to_owned(), text.to_owned())).chain(given).collect();
         let mut root = document::parse(text, 0).map_err(|problem| ScenarioErrors::new(&sources, vec![problem]))?;
-        let applied = overrides.iter().zip(1..).filter_map(|(text, source)| {
-            overrides::apply(&mut root, text, source).err()
-        });
+        let applied =
+            overrides.iter().zip(1..).filter_map(|(text, source)| overrides::apply(&mut root, text, source).err());
         let problems: Vec<problem::Problem> = applied.collect();
         if !problems.is_empty() {
             return Err(ScenarioErrors::new(&sources, problems));

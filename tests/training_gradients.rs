@@ -23,9 +23,36 @@ fn shapes() -> Vec<Llama> {
     vec![
         reference.clone(),
         Llama { tied: true, ..reference },
-        Llama { layers: 1, width: 40, heads: 4, kv_heads: 4, feed_forward: 21, context: 19, vocabulary: 50, tied: false },
-        Llama { layers: 3, width: 36, heads: 6, kv_heads: 1, feed_forward: 30, context: 37, vocabulary: 33, tied: true },
-        Llama { layers: 1, width: 96, heads: 2, kv_heads: 1, feed_forward: 64, context: 70, vocabulary: 17, tied: false },
+        Llama {
+            layers: 1,
+            width: 40,
+            heads: 4,
+            kv_heads: 4,
+            feed_forward: 21,
+            context: 19,
+            vocabulary: 50,
+            tied: false,
+        },
+        Llama {
+            layers: 3,
+            width: 36,
+            heads: 6,
+            kv_heads: 1,
+            feed_forward: 30,
+            context: 37,
+            vocabulary: 33,
+            tied: true,
+        },
+        Llama {
+            layers: 1,
+            width: 96,
+            heads: 2,
+            kv_heads: 1,
+            feed_forward: 64,
+            context: 70,
+            vocabulary: 17,
+            tied: false,
+        },
     ]
 }
 

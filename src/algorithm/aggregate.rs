@@ -130,11 +130,7 @@ mod tests {
 
     #[test]
     fn the_median_clip_bounds_a_scaled_attack() {
-        let three = [
-            sparse(&[(0, 1.0), (1, 3.0)]),
-            sparse(&[(1, 5.0), (2, 7.0)]),
-            sparse(&[(0, 100.0), (3, -100.0)]),
-        ];
+        let three = [sparse(&[(0, 1.0), (1, 3.0)]), sparse(&[(1, 5.0), (2, 7.0)]), sparse(&[(0, 100.0), (3, -100.0)])];
         let clipped = Aggregation { average: Average::Contributors, clip: Clip::MedianNorm };
         assert_close(&combine(&clipped, &three), [3.54138, 4.0, 7.0, -6.08276]);
     }

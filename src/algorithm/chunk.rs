@@ -30,7 +30,10 @@ pub struct Cut {
 #[must_use]
 pub fn largest_divisor(length: usize, target: usize) -> usize {
     assert!(length > 0 && target > 0, "neither dimensions nor targets are zero");
-    (1..=target.min(length)).rev().find(|&divisor| length.is_multiple_of(divisor)).expect("because 1 divides everything")
+    (1..=target.min(length))
+        .rev()
+        .find(|&divisor| length.is_multiple_of(divisor))
+        .expect("because 1 divides everything")
 }
 
 /// k clamped to what a chunk of `chunk_len` elements can give; see [`TopK::even_k`].

@@ -7,7 +7,10 @@
 //!
 //! The learning rate of the outer step is not part of it. The order of operations is the public code's.
 
-#![expect(clippy::inline_always, reason = "what runs inside `dispatch` is compiled for the registers found at run time")]
+#![expect(
+    clippy::inline_always,
+    reason = "what runs inside `dispatch` is compiled for the registers found at run time"
+)]
 
 /// How Δ enters the residual.
 #[derive(Debug, Clone, Copy, PartialEq)]

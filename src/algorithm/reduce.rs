@@ -3,7 +3,10 @@
 //! Element i goes to partial sum i mod 16; the sixteen are added in order at the end. So the loop fits wide registers
 //! and the result is the same on all of them.
 
-#![expect(clippy::inline_always, reason = "what runs inside `dispatch` is compiled for the registers found at run time")]
+#![expect(
+    clippy::inline_always,
+    reason = "what runs inside `dispatch` is compiled for the registers found at run time"
+)]
 
 use pulp::Arch;
 
@@ -40,8 +43,11 @@ pub fn norm(values: &[f32]) -> f64 {
 
 #[inline(always)]
 fn reduce(values: &[f32], term: impl Fn(f64) -> f64) -> f64 {
-    reduce_f32(values, #[inline(always)]
-    |value| term(f64::from(value)))
+    reduce_f32(
+        values,
+        #[inline(always)]
+        |value| term(f64::from(value)),
+    )
 }
 
 #[inline(always)]

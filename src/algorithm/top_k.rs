@@ -8,7 +8,10 @@
 //! element each. Elements below the bound are dropped unseen, which leaves little more than k to select from by
 //! quickselect. For 64 of 4096 Gaussian values about 76 remain.
 
-#![expect(clippy::inline_always, reason = "what runs inside `dispatch` is compiled for the registers found at run time")]
+#![expect(
+    clippy::inline_always,
+    reason = "what runs inside `dispatch` is compiled for the registers found at run time"
+)]
 
 use pulp::Arch;
 

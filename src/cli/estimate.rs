@@ -98,9 +98,8 @@ fn estimate(scenario: &Scenario, rows: &Rows) -> Option<Estimate> {
     let compute_seconds = mean(&rows.peers, |row| Some(row.compute_s))?;
     let upload_seconds = mean(&rows.peers, |row| row.upload_s);
     let download_seconds = mean(&rows.peers, |row| row.download_s);
-    let per_round = |value: fn(&crate::protocol::rows::RoundRow) -> f64| {
-        rows.rounds.iter().map(value).sum::<f64>() / rounds as f64
-    };
+    let per_round =
+        |value: fn(&crate::protocol::rows::RoundRow) -> f64| rows.rounds.iter().map(value).sum::<f64>() / rounds as f64;
     let busy_seconds = compute_seconds + upload_seconds.unwrap_or(0.0) + download_seconds.unwrap_or(0.0);
     Some(Estimate {
         rounds,

@@ -95,7 +95,9 @@ impl Shape {
     #[must_use]
     pub fn parameters(&self) -> u64 {
         let mut parameters = 0;
-        self.for_each_tensor(|shape, count| parameters += count * shape.iter().map(|&side| side as u64).product::<u64>());
+        self.for_each_tensor(|shape, count| {
+            parameters += count * shape.iter().map(|&side| side as u64).product::<u64>()
+        });
         parameters
     }
 }
@@ -141,8 +143,12 @@ mod tests {
     fn the_payload_of_covenant_72b_is_1_99_gb_packed_and_2_84_gb_as_bytes() {
         use crate::algorithm::spec::{IndexCoding, Quantizer, TopK, ValueCoding, VectorChunk};
         // facts, sections 1.5 and 2: 14 and 20 bits a kept value; 32 bits dense are 146 and 102 times as much.
-        let deployment =
-            Deployment { shape: named("covenant-72b").expect("a named shape"), batch: 1, context: 1, flops_utilisation: 1.0 };
+        let deployment = Deployment {
+            shape: named("covenant-72b").expect("a named shape"),
+            batch: 1,
+            context: 1,
+            flops_utilisation: 1.0,
+        };
         for (coding, gigabytes, ratio) in [(ValueCoding::Packed, 1.989, 146.29), (ValueCoding::Byte, 2.842, 102.4)] {
             let compression = Compression::TopK(TopK {
                 chunk: [64, 64],

@@ -29,14 +29,34 @@ const fn device(name: &'static str, tflops: f64, memory_gb: u64, source: &'stati
 /// The devices that a scenario can name.
 pub const DEVICES: &[DeviceModel] = &[
     device("a100", 312.0, 80, "NVIDIA A100 80GB SXM datasheet: 312 TFLOP/s bf16 dense, 80 GB HBM2e"),
-    device("h100", 989.0, 80, "NVIDIA H100 SXM datasheet: 1,979 TFLOP/s bf16 with sparsity, half of it dense; 80 GB HBM3"),
+    device(
+        "h100",
+        989.0,
+        80,
+        "NVIDIA H100 SXM datasheet: 1,979 TFLOP/s bf16 with sparsity, half of it dense; 80 GB HBM3",
+    ),
     device("h200", 989.0, 141, "NVIDIA H200 SXM datasheet: compute of the H100, 141 GB HBM3e"),
-    device("b200", 2250.0, 180, "NVIDIA DGX B200 datasheet: 36 PFLOP/s bf16 with sparsity over 8 GPUs, half of it dense; 180 GB usable"),
+    device(
+        "b200",
+        2250.0,
+        180,
+        "NVIDIA DGX B200 datasheet: 36 PFLOP/s bf16 with sparsity over 8 GPUs, half of it dense; 180 GB usable",
+    ),
     device("l40s", 362.0, 48, "NVIDIA L40S datasheet: 362 TFLOP/s bf16 dense, 48 GB GDDR6"),
     device("a40", 149.7, 48, "NVIDIA A40 datasheet: 149.7 TFLOP/s bf16 dense, 48 GB GDDR6"),
     device("rtx-3090", 71.0, 24, "NVIDIA GA102 whitepaper: 71 TFLOP/s bf16 dense with f32 accumulation, 24 GB GDDR6X"),
-    device("rtx-4090", 165.2, 24, "NVIDIA Ada whitepaper: 165.2 TFLOP/s bf16 dense with f32 accumulation, 24 GB GDDR6X"),
-    device("rtx-5090", 209.5, 32, "NVIDIA RTX Blackwell whitepaper: 209.5 TFLOP/s bf16 dense with f32 accumulation, 32 GB GDDR7"),
+    device(
+        "rtx-4090",
+        165.2,
+        24,
+        "NVIDIA Ada whitepaper: 165.2 TFLOP/s bf16 dense with f32 accumulation, 24 GB GDDR6X",
+    ),
+    device(
+        "rtx-5090",
+        209.5,
+        32,
+        "NVIDIA RTX Blackwell whitepaper: 209.5 TFLOP/s bf16 dense with f32 accumulation, 32 GB GDDR7",
+    ),
 ];
 
 /// Finds a device by its name.

@@ -196,12 +196,12 @@ impl Swarm<'_> {
         let barrier = &mut self.state.barrier;
         barrier.attempt += 1;
         let attempt = barrier.attempt;
-        let members: Vec<ring::Member> = barrier
+        let members: Vec<ring::RingMember> = barrier
             .done
             .iter()
             .map(|peer| {
                 let profile = &self.state.peers[peer.index()].profile;
-                ring::Member { uplink: profile.uplink, downlink: profile.downlink, latency: profile.latency }
+                ring::RingMember { uplink: profile.uplink, downlink: profile.downlink, latency: profile.latency }
             })
             .collect();
         // Who is left alone has nobody to exchange with.
@@ -216,7 +216,7 @@ impl Swarm<'_> {
             return;
         }
         let members = barrier.done.len();
-        let bytes = ring::ring_bytes_per_member(members, self.spec.payload).0 * members as u64;
+        let bytes = ring::ring_bytes_per_member(members, self.spec.payload).map_or(0, |bytes| bytes.0) * members as u64;
         self.state.bytes_up += bytes;
         self.state.bytes_down += bytes;
         self.conclude_exchange(now, outbox);
@@ -258,10 +258,7 @@ impl Swarm<'_> {
     pub(super) fn end_store_round_if_through(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
         let fixed = self.state.selection.as_ref().is_some_and(|selection| selection.fixed.is_some());
         let busy = |peer: &PeerId| {
-            matches!(
-                self.state.peers[peer.index()].activity,
-                Activity::Uploading { .. } | Activity::Gathering { .. }
-            )
+            matches!(self.state.peers[peer.index()].activity, Activity::Uploading { .. } | Activity::Gathering { .. })
         };
         if self.state.barrier.stage == Stage::Exchanging && fixed && !self.state.barrier.members.iter().any(busy) {
             self.end_barrier_round(now, outbox);
@@ -304,8 +301,12 @@ impl Swarm<'_> {
             }
             (Stage::Exchanging, Exchange::Ring) if contributed => self.begin_ring(now, outbox),
             (Stage::Exchanging, Exchange::AllToAll) if contributed => {
-                let gone: Vec<(FlowId, [PeerId; 2])> =
-                    barrier.flows.iter().map(|(&flow, &ends)| (flow, ends)).filter(|(_, ends)| ends.contains(&peer)).collect();
+                let gone: Vec<(FlowId, [PeerId; 2])> = barrier
+                    .flows
+                    .iter()
+                    .map(|(&flow, &ends)| (flow, ends))
+                    .filter(|(_, ends)| ends.contains(&peer))
+                    .collect();
                 for (flow, _) in gone {
                     self.state.barrier.flows.remove(&flow);
                     self.abort(now, flow, true);

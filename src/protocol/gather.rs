@@ -192,8 +192,13 @@ impl Swarm<'_> {
             return;
         }
         let endpoint = self.state.peers[peer.index()].endpoint;
-        let started =
-            self.state.network.start_flow(now, self.state.store, endpoint, bytes, tag(peer, super::swarm::purpose::GATHER));
+        let started = self.state.network.start_flow(
+            now,
+            self.state.store,
+            endpoint,
+            bytes,
+            tag(peer, super::swarm::purpose::GATHER),
+        );
         self.limit(peer, started, self.spec.network.get_timeout, now, outbox);
         match &mut self.peer(peer).activity {
             Activity::Gathering { flow, .. } => *flow = Some(started),
@@ -235,7 +240,9 @@ impl Swarm<'_> {
 
     /// Fixes the set as soon as nothing more has to be waited for.
     pub(super) fn fix_if_settled(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
-        let Some(selection) = self.state.selection.as_ref().filter(|selection| selection.fixed.is_none()) else { return };
+        let Some(selection) = self.state.selection.as_ref().filter(|selection| selection.fixed.is_none()) else {
+            return;
+        };
         let settled = match self.spec.protocol.round {
             // A reader cannot know that a payload will never come, so it asks until the deadline.
             RoundRule::Window(_) => selection.all_arrived() && !selection.gather.is_empty(),

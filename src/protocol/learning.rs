@@ -145,14 +145,14 @@ impl Learning {
             let mut scratch = scratches.lock().expect("because no encoder panics with it").pop().unwrap_or_default();
             let mut slot = slots[index].lock().expect("because each phase is run by one worker");
             let slot = &mut *slot;
-            slot.encoded =
-                Some(codec::encode(&protocol.compression, layout, delta, slot.error_feedback, &mut scratch));
+            slot.encoded = Some(codec::encode(&protocol.compression, layout, delta, slot.error_feedback, &mut scratch));
             scratches.lock().expect("because no encoder panics with it").push(scratch);
         };
         let outcomes = backend.train(&mut phases, &encode);
         for ((phase, outcome), slot) in pending.iter().zip(outcomes).zip(slots) {
             let slot = slot.into_inner().expect("because no worker panicked");
-            let Encoded { bytes, norm, .. } = slot.encoded.expect("because the backend hands over every pseudo-gradient");
+            let Encoded { bytes, norm, .. } =
+                slot.encoded.expect("because the backend hands over every pseudo-gradient");
             self.trained.insert(phase.peer, Trained { payload: bytes, norm, outcome });
         }
     }
@@ -175,12 +175,15 @@ impl Learning {
             return None;
         }
         let layout = backend.layout();
-        let trained: Vec<&Trained> =
-            contributors.iter().map(|peer| self.trained.get(peer).expect("because contributors have trained")).collect();
+        let trained: Vec<&Trained> = contributors
+            .iter()
+            .map(|peer| self.trained.get(peer).expect("because contributors have trained"))
+            .collect();
         let decoded: Vec<_> = trained
             .iter()
             .map(|result| {
-                codec::decode(&protocol.compression, layout, &result.payload).expect("because an honest payload decodes")
+                codec::decode(&protocol.compression, layout, &result.payload)
+                    .expect("because an honest payload decodes")
             })
             .collect();
         let mut combined = vec![0.0; layout.parameters()];

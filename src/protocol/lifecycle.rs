@@ -138,7 +138,8 @@ impl Swarm<'_> {
             }
             Activity::Gathering { flow: None, .. } | Activity::Idle | Activity::Training | Activity::Exchanging => {}
         }
-        let needed = |selection: &super::gather::Selection| selection.fixed.is_none() && selection.stored.contains(&peer);
+        let needed =
+            |selection: &super::gather::Selection| selection.fixed.is_none() && selection.stored.contains(&peer);
         if self.state.selection.as_ref().is_some_and(needed) {
             self.state.lost.push(peer);
         } else {

@@ -205,7 +205,10 @@ mod tests {
     fn a_phase_without_time_does_no_step() {
         let population = Population::new(Seed(1));
         let profile = population.profile(&[class("node", 0.3)], 0, 0, Duration::from_secs(1));
-        assert_eq!(population.progress(&profile, 0, 30, Duration::ZERO), Progress { steps: 0, elapsed: Duration::ZERO });
+        assert_eq!(
+            population.progress(&profile, 0, 30, Duration::ZERO),
+            Progress { steps: 0, elapsed: Duration::ZERO }
+        );
     }
 
     #[test]

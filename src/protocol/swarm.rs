@@ -108,7 +108,8 @@ impl<'a> Swarm<'a> {
         );
         let mut peers = Vec::new();
         for (class, class_spec) in spec.classes.iter().enumerate() {
-            let identities = class_spec.arrivals.as_ref().map_or(class_spec.count, |arrivals| arrivals.cap.max(class_spec.count));
+            let identities =
+                class_spec.arrivals.as_ref().map_or(class_spec.count, |arrivals| arrivals.cap.max(class_spec.count));
             for index in 0..identities {
                 let profile = population.profile(&spec.classes, class, index, spec.step_times[class]);
                 let endpoint = network.add_endpoint(profile.uplink, profile.downlink, profile.latency);
@@ -246,13 +247,26 @@ impl<'a> Swarm<'a> {
     /// Starts a transfer from a peer to the store.
     pub(super) fn upload(&mut self, peer: PeerId, now: SimTime, outbox: &mut Outbox<Event>) -> FlowId {
         let endpoint = self.state.peers[peer.index()].endpoint;
-        let flow = self.state.network.start_flow(now, endpoint, self.state.store, self.spec.payload, tag(peer, purpose::UPLOAD));
+        let flow = self.state.network.start_flow(
+            now,
+            endpoint,
+            self.state.store,
+            self.spec.payload,
+            tag(peer, purpose::UPLOAD),
+        );
         self.limit(peer, flow, self.spec.network.put_timeout, now, outbox);
         flow
     }
 
     /// Gives a transfer up after `limit`.
-    pub(super) fn limit(&self, peer: PeerId, flow: FlowId, limit: Option<Duration>, now: SimTime, outbox: &mut Outbox<Event>) {
+    pub(super) fn limit(
+        &self,
+        peer: PeerId,
+        flow: FlowId,
+        limit: Option<Duration>,
+        now: SimTime,
+        outbox: &mut Outbox<Event>,
+    ) {
         if let Some(limit) = limit {
             outbox.at(now + limit, Event::TransferTimeout { peer, flow });
         }

@@ -45,13 +45,8 @@ impl Swarm<'_> {
         let trained = self.stop_training(now);
         let mut candidates = trained.clone();
         candidates.sort_unstable_by_key(|peer| (self.state.peers[peer.index()].registered, *peer));
-        self.state.selection = Some(Selection::new(
-            self.state.round,
-            &candidates,
-            window.gather as usize,
-            window.reserve as usize,
-            now,
-        ));
+        self.state.selection =
+            Some(Selection::new(self.state.round, &candidates, window.gather as usize, window.reserve as usize, now));
         outbox.at(now + window.upload_deadline, Event::UploadDeadline);
         outbox.at(now + window.gather_timeout, Event::GatherTimeout { round: self.state.round });
         outbox.at(now + window.length, Event::Boundary);

@@ -88,7 +88,11 @@ impl<'a> Builder<'a> {
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
                 let place = Place { source: self.source, start: at, end: at };
-                Err(Problem::new(place, format!("not YAML: {}", error.info()), "check indentation, quotes and brackets"))
+                Err(Problem::new(
+                    place,
+                    format!("not YAML: {}", error.info()),
+                    "check indentation, quotes and brackets",
+                ))
             }
             None => unreachable!("because the stream's end was not passed"),
         }

@@ -7,7 +7,8 @@ use super::document::{self, Key, Node, Value};
 use super::problem::{Place, Problem};
 
 /// The fields that hold an enum: a map under them has one key, the variant.
-const ENUMS: &[&str] = &["model", "data", "compression", "round", "inner_optimizer", "outer_optimizer", "schedule", "wait"];
+const ENUMS: &[&str] =
+    &["model", "data", "compression", "round", "inner_optimizer", "outer_optimizer", "schedule", "wait"];
 
 /// Applies one override, the `source`-th text.
 ///

@@ -169,9 +169,8 @@ impl Reader {
         self.map(content, "a distribution", |fields| match variant.name {
             "lognormal" => {
                 let median = fields.required("median", positive);
-                let sigma = fields.required("sigma", |node| {
-                    self.number(node, "a number of at least 0", |number| number >= 0.0)
-                });
+                let sigma = fields
+                    .required("sigma", |node| self.number(node, "a number of at least 0", |number| number >= 0.0));
                 Some(Distribution::Lognormal { median: median?, sigma: sigma? })
             }
             "exponential" => Some(Distribution::Exponential { mean: fields.required("mean", positive)? }),

@@ -155,9 +155,8 @@ fn protocol(reader: &Reader, node: &Node, rounds: u64) -> Option<Protocol> {
             })
         });
         let aggregation = fields.required("aggregation", |node| algorithm::aggregation(reader, node));
-        let outer_optimizer = fields.required("outer_optimizer", |node| {
-            algorithm::outer_optimizer(reader, node, rounds)
-        });
+        let outer_optimizer =
+            fields.required("outer_optimizer", |node| algorithm::outer_optimizer(reader, node, rounds));
         let round = fields.required("round", |node| population::round(reader, node));
         if exchange == Some(Exchange::Ring) && matches!(compression, Some(Compression::TopK(_))) {
             let hint = "a ring adds dense payloads; use `object_store` or `all_to_all`";
@@ -170,7 +169,8 @@ fn protocol(reader: &Reader, node: &Node, rounds: u64) -> Option<Protocol> {
             reader.report::<()>(fields.place_of("exchange"), message, "use `round: {barrier: …}`");
         }
         if matches!(inner_optimizer, Some(InnerOptimizer::Gradient)) && inner_steps.is_some_and(|steps| steps > 1) {
-            let message = "with `inner_optimizer: gradient` nobody steps: `inner_steps` is the number of batches a round";
+            let message =
+                "with `inner_optimizer: gradient` nobody steps: `inner_steps` is the number of batches a round";
             let hint = "set `inner_steps: 1`, and a larger `batch` for more";
             reader.report::<()>(fields.place_of("inner_steps"), message, hint);
         }

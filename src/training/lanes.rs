@@ -121,7 +121,11 @@ pub fn norm(values: &[f32]) -> f64 {
     vectorised(
         Arch::new(),
         #[inline(always)]
-        || sum = values.chunks(4096).map(|part| f64::from(dot(part, part))).sum(),
+        || {
+            for part in values.chunks(4096) {
+                sum += f64::from(dot(part, part));
+            }
+        },
     );
     f64::sqrt(sum)
 }

@@ -43,7 +43,8 @@ impl<'a> Oracle<'a> {
         let gradients = loss.backward()?;
         let mut flat = Vec::with_capacity(self.network.layout().parameters());
         for variable in &self.variables {
-            let gradient = gradients.get(variable).map_or_else(|| variable.zeros_like(), |tensor| Ok(tensor.clone()))?;
+            let gradient =
+                gradients.get(variable).map_or_else(|| variable.zeros_like(), |tensor| Ok(tensor.clone()))?;
             flat.extend(gradient.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok((f64::from(loss.to_scalar::<f32>()?), flat))
@@ -84,7 +85,8 @@ impl<'a> Oracle<'a> {
         let (context, width) = (shape.context, shape.width / shape.heads);
         let group = shape.heads / shape.kv_heads;
         // [B, heads, T, d]
-        let split = |x: &Tensor, heads: usize| x.reshape((sequences, context, heads, width))?.transpose(1, 2)?.contiguous();
+        let split =
+            |x: &Tensor, heads: usize| x.reshape((sequences, context, heads, width))?.transpose(1, 2)?.contiguous();
         let repeat = |x: &Tensor| {
             let wide = (sequences, shape.kv_heads, group, context, width);
             x.unsqueeze(2)?.broadcast_as(wide)?.contiguous()?.reshape((sequences, shape.heads, context, width))

@@ -75,7 +75,7 @@ impl Objective for NoisyQuadratic {
         if shift.entity != Some(entity) {
             let mut rng = self.streams.rng("optimum", entity, 0);
             shift.values.clear();
-            let draw = |_| self.heterogeneity * Distribution::<f32>::sample(&StandardNormal, &mut rng);
+            let draw = |_| self.heterogeneity * rand_distr::Distribution::<f32>::sample(&StandardNormal, &mut rng);
             shift.values.extend((0..theta.len()).map(draw));
             shift.entity = Some(entity);
         }

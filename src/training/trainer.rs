@@ -8,12 +8,12 @@
 //! `AdamW`'s bias correction counts the steps that its moments have seen, the schedule counts the run's.
 //! θ, g and the objective's buffers belong to the thread; a peer owns nothing but its moments.
 
-use super::adamw::adamw_step;
 use super::backend::{InnerPhase, InnerState, PhaseOutcome, PseudoGradientSink, TrainingBackend};
 use super::lanes;
 use super::pool::Pool;
 use super::spec::InnerOptimizer;
 use crate::algorithm::Layout;
+use crate::algorithm::adamw::adamw_step;
 use crate::algorithm::spec::AdamW;
 
 /// What is minimised.
@@ -31,14 +31,8 @@ pub(super) trait Objective: Send + Sync {
     fn buffers(&self) -> Self::Buffers;
 
     /// Overwrites `gradient` with that of the loss on the batch of `entity` at `step`; returns that loss.
-    fn gradient(
-        &self,
-        buffers: &mut Self::Buffers,
-        theta: &[f32],
-        entity: u64,
-        step: u64,
-        gradient: &mut [f32],
-    ) -> f64;
+    fn gradient(&self, buffers: &mut Self::Buffers, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32])
+    -> f64;
 
     /// Tokens of a batch.
     fn batch_tokens(&self) -> u64;
@@ -146,18 +140,26 @@ impl<O: Objective> TrainingBackend for Trainer<O> {
 
     fn train(&self, phases: &mut [InnerPhase<'_>], sink: &PseudoGradientSink<'_>) -> Vec<PhaseOutcome> {
         let cost = |phase: &&mut InnerPhase<'_>| u64::from(phase.steps);
-        self.pool.run(phases, cost, || self.buffers(), |buffers, index, phase| {
-            let outcome = self.phase(buffers, phase);
-            sink(index, &mut buffers.theta);
-            outcome
-        })
+        self.pool.run(
+            phases,
+            cost,
+            || self.buffers(),
+            |buffers, index, phase| {
+                let outcome = self.phase(buffers, phase);
+                sink(index, &mut buffers.theta);
+                outcome
+            },
+        )
     }
 
     fn validation_loss(&self, parameters: &[f32]) -> f64 {
         let parts = 0..self.objective.validation_parts();
-        let shares = self.pool.run(parts, |_| 1, || self.buffers(), |buffers, _, part| {
-            self.objective.validation_part(&mut buffers.objective, parameters, part)
-        });
+        let shares = self.pool.run(
+            parts,
+            |_| 1,
+            || self.buffers(),
+            |buffers, _, part| self.objective.validation_part(&mut buffers.objective, parameters, part),
+        );
         shares.into_iter().sum()
     }
 

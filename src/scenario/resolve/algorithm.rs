@@ -1,8 +1,8 @@
 //! Compression, aggregation, optimizers.
 
 use crate::algorithm::spec::{
-    AdamW, Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, Schedule, TopK, ValueCoding,
-    VectorChunk,
+    AdamW, Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, Schedule, TopK,
+    ValueCoding, VectorChunk,
 };
 use crate::scenario::document::{Node, Value};
 use crate::scenario::reader::{Fields, Reader};
@@ -75,7 +75,8 @@ fn top_k(reader: &Reader, fields: &Fields<'_>) -> Option<TopK> {
             _ => VectorChunk::Side,
         })
     });
-    let even_k = fields.or("even_k", true, |node| Some(reader.variant(node, "value", &["true", "false"])?.name == "true"));
+    let even_k =
+        fields.or("even_k", true, |node| Some(reader.variant(node, "value", &["true", "false"])?.name == "true"));
     let (bits, coding, range) = (bits?, coding?, range? as f32);
     Some(TopK {
         chunk: chunk?,
@@ -136,9 +137,8 @@ pub fn adamw(reader: &Reader, node: &Node, steps: u64) -> Option<AdamW> {
             Some([betas[0]?, betas[1]?])
         });
         let epsilon = fields.or("epsilon", 1e-8, |node| reader.positive(node));
-        let weight_decay = fields.or("weight_decay", 0.1, |node| {
-            reader.number(node, "a number of at least 0", |number| number >= 0.0)
-        });
+        let weight_decay = fields
+            .or("weight_decay", 0.1, |node| reader.number(node, "a number of at least 0", |number| number >= 0.0));
         let gradient_clip = fields.or("gradient_clip", Some(1.0), |node| match &node.value {
             Value::Scalar(text) if text == "none" => Some(None),
             _ => reader.positive(node).map(Some),

@@ -1,9 +1,7 @@
 //! Peers, their sessions, and the rule of a round.
 
 use crate::cost::{Device, Distribution, device};
-use crate::protocol::spec::{
-    Arrivals, Availability, Barrier, Compute, Jitter, PeerClass, RoundRule, Wait, Window,
-};
+use crate::protocol::spec::{Arrivals, Availability, Barrier, Compute, Jitter, PeerClass, RoundRule, Wait, Window};
 use crate::quantity::Duration;
 use crate::scenario::document::Node;
 use crate::scenario::reader::{Fields, Reader, meant};

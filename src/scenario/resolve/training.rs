@@ -17,9 +17,8 @@ pub fn model(reader: &Reader, node: &Node) -> Option<Model> {
     let at_least_zero = |node: &Node| reader.number(node, "a number of at least 0", |number| number >= 0.0);
     reader.map(content, "`quadratic`", |fields| {
         let dimension = fields.required("dimension", |node| reader.integer(node, 1, 1 << 32));
-        let condition = fields.or("condition", 100.0, |node| {
-            reader.number(node, "a number of at least 1", |number| number >= 1.0)
-        });
+        let condition =
+            fields.or("condition", 100.0, |node| reader.number(node, "a number of at least 1", |number| number >= 1.0));
         let noise = fields.or("noise", 0.0, at_least_zero);
         let heterogeneity = fields.or("heterogeneity", 0.0, at_least_zero);
         Some(Model::Quadratic(Quadratic {
@@ -38,9 +37,8 @@ pub fn llama(reader: &Reader, node: &Node) -> Option<Llama> {
         let (layers, width, heads) = (size("layers"), size("width"), size("heads"));
         let kv_heads = fields.optional("kv_heads", |node| reader.integer(node, 1, 1 << 24));
         let (feed_forward, context, vocabulary) = (size("feed_forward"), size("context"), size("vocabulary"));
-        let tied = fields.or("tied", false, |node| {
-            Some(reader.variant(node, "value", &["true", "false"])?.name == "true")
-        });
+        let tied =
+            fields.or("tied", false, |node| Some(reader.variant(node, "value", &["true", "false"])?.name == "true"));
         let (width, heads) = (width?, heads?);
         let kv_heads = kv_heads?.map_or(heads, |count| count as usize);
         check_heads(reader, fields, width, heads, kv_heads)?;
@@ -134,7 +132,8 @@ fn files(reader: &Reader, node: &Node) -> Option<Vec<PathBuf>> {
         files[before..].sort();
         if files.len() == before {
             let message = format!("no file matches `{pattern}`");
-            let hint = "paths are relative to the current directory; `scripts/fetch-corpus.sh` brings Shakespeare's works";
+            let hint =
+                "paths are relative to the current directory; `scripts/fetch-corpus.sh` brings Shakespeare's works";
             return reader.report(item.place, message, hint);
         }
     }
