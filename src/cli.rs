@@ -3,11 +3,11 @@
 //! stdout is data, stderr is progress and messages. Exit status: 0 done, 1 the run failed, 2 the input was unusable,
 //! 130 interrupted and resumable.
 
-mod estimate;
+pub mod estimate;
 mod failure;
-mod report;
-mod run;
-mod validate;
+pub mod report;
+pub mod run;
+pub mod validate;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

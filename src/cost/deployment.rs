@@ -96,7 +96,7 @@ impl Shape {
     pub fn parameters(&self) -> u64 {
         let mut parameters = 0;
         self.for_each_tensor(|shape, count| {
-            parameters += count * shape.iter().map(|&side| side as u64).product::<u64>()
+            parameters += count * shape.iter().map(|&side| side as u64).product::<u64>();
         });
         parameters
     }

@@ -171,7 +171,7 @@ mod tests {
     fn tails_count() {
         let values: Vec<f32> = (0..37).map(|i| i as f32).collect();
         assert_eq!(dot(&values, &values), 16_206.0);
-        assert_eq!(dot3(&values, &vec![2.0; 37], &values), 32_412.0);
+        assert_eq!(dot3(&values, &[2.0; 37], &values), 32_412.0);
         assert_eq!(max(&values), 36.0);
         assert_eq!(max(&[-3.0, -2.0]), -2.0);
     }

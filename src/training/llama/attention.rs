@@ -60,13 +60,6 @@ pub struct Scratch {
     d_scores: Vec<f32>,
 }
 
-/// Which way a rotation turns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Forth,
-    Back,
-}
-
 impl Attention {
     /// An attention of `heads` query heads over `kv_heads` key and value heads of width `width`.
     ///
