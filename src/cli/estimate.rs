@@ -75,6 +75,9 @@ pub struct Estimate {
 struct NoRound;
 
 /// Runs the clock; prints the estimate to stdout.
+///
+/// # Errors
+/// The scenario is unusable, or no round ends.
 pub fn execute(args: &Args) -> Result<(), Failure> {
     let scenario = Scenario::load(&args.scenario, &args.overrides).map_err(Failure::unusable)?;
     let mut kernel = Kernel::new();

@@ -52,6 +52,9 @@ enum RunError {
 }
 
 /// Runs; prints the run directory to stdout.
+///
+/// # Errors
+/// The scenario or the run directory is unusable, a file cannot be written, or somebody interrupts.
 pub fn execute(args: &Args) -> Result<(), Failure> {
     let mut scenario = Scenario::load(&args.scenario, &args.overrides).map_err(Failure::unusable)?;
     if let Some(seed) = args.seed {

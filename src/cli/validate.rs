@@ -19,6 +19,9 @@ pub struct Args {
 }
 
 /// Checks all of them; prints the name of each good one to stdout and the mistakes of the others to stderr.
+///
+/// # Errors
+/// A scenario has mistakes or cannot be read.
 pub fn execute(args: &Args) -> Result<(), Failure> {
     let mut failure = None;
     for path in &args.scenarios {

@@ -152,7 +152,7 @@ mod tests {
     fn exp_is_within_two_ten_millionths() {
         let mut worst = 0.0_f64;
         for step in -87_000..=88_000 {
-            let x = step as f32 * 1e-3;
+            let x = (step as f32 * 1e-3).clamp(-87.0, 88.0);
             let exact = f64::from(x).exp();
             worst = worst.max((f64::from(exp(x)) / exact - 1.0).abs());
         }
