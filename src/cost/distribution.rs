@@ -1,4 +1,4 @@
-//! Distributions of durations [s] and rates [bit/s] from which the population is drawn.
+//! Distributions of durations \[s\] and rates \[bit/s\] from which the population is drawn.
 
 use rand::Rng;
 use rand_distr::{Distribution as _, Exp, LogNormal, Weibull};

@@ -82,7 +82,7 @@ pub enum Outcome {
 pub struct EvaluationRow {
     /// Outer steps taken before the evaluation (0: the initial model).
     pub round: u32,
-    /// Virtual time [s].
+    /// Virtual time \[s\].
     pub time_s: f64,
     /// Proxy tokens behind all applied contributions so far.
     pub tokens: u64,
@@ -101,9 +101,9 @@ pub struct IntervalRow {
     pub round: u32,
     /// What the peer did.
     pub phase: Phase,
-    /// Start [s].
+    /// Start \[s\].
     pub start_s: f64,
-    /// End [s].
+    /// End \[s\].
     pub end_s: f64,
 }
 

@@ -93,11 +93,11 @@ pub struct PeerClass {
     pub compute: Compute,
     /// Spread of compute speed.
     pub jitter: Jitter,
-    /// Uplink [bit/s], drawn once a peer.
+    /// Uplink \[bit/s\], drawn once a peer.
     pub uplink: Distribution,
-    /// Downlink [bit/s], drawn once a peer.
+    /// Downlink \[bit/s\], drawn once a peer.
     pub downlink: Distribution,
-    /// One-way latency to the store or to another peer [s], drawn once a peer.
+    /// One-way latency to the store or to another peer \[s\], drawn once a peer.
     pub latency: Distribution,
     /// Sessions and absences; `None`: always there.
     pub availability: Option<Availability>,
@@ -127,14 +127,14 @@ pub struct Jitter {
 /// Sessions and absences of a peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Availability {
-    /// Length of a session [s].
+    /// Length of a session \[s\].
     pub session: Distribution,
-    /// Length of an absence [s].
+    /// Length of an absence \[s\].
     pub absence: Distribution,
     /// Probability that a session ends in a crash (at once, optimizer state and error feedback lost) rather than
     /// gracefully (after the round in progress, state kept).
     pub crash: f64,
-    /// Time from arrival until an identity leaves for good [s]; `None`: never.
+    /// Time from arrival until an identity leaves for good \[s\]; `None`: never.
     pub residence: Option<Distribution>,
 }
 

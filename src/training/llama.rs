@@ -179,7 +179,7 @@ impl Network {
         sequences
     }
 
-    /// Tokens of a block when a batch has `sequences` sequences: whole sequences, about [`BLOCK_TOKENS`].
+    /// Tokens of a block when a batch has `sequences` sequences: whole sequences, about `BLOCK_TOKENS`.
     fn block_tokens(&self, sequences: usize) -> usize {
         let per_block = (BLOCK_TOKENS / self.shape.context).clamp(1, sequences);
         per_block * self.shape.context

@@ -5,7 +5,7 @@
 //! Backward: dP = do vᵀ, dS = P ∘ (dP − rowsum(P ∘ dP)), dq = dS k, dk = dSᵀ q, dv = Pᵀ do.
 //!
 //! Rotation as Hugging Face writes it: with angle φ = t·10000^(−2i/d), the pair (x_i, x_{i+d/2}) is turned by φ.
-//! Heads are gathered into small tiles that stay in the first-level cache, padded to a multiple of [`TILE`] with
+//! Heads are gathered into small tiles that stay in the first-level cache, padded to a multiple of `TILE` with
 //! zeros, so that the product loop has no remainders; tiles above the diagonal are skipped.
 
 use std::ops::Range;
