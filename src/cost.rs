@@ -3,6 +3,7 @@
 pub mod deployment;
 pub mod device;
 pub mod distribution;
+pub mod payload;
 
 pub use deployment::Deployment;
 pub use device::Device;

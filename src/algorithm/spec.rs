@@ -1,6 +1,9 @@
 //! The choices of the algorithm, as plain data.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::pack::INDEX_END;
 
 /// How a pseudo-gradient becomes a payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +78,62 @@ pub enum ValueCoding {
 pub enum IndexCoding {
     /// 12 bits each, two in three bytes.
     Fixed,
+}
+
+/// A compression that no codec can do.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum CompressionError {
+    /// Dense values of an unknown width.
+    #[error("dense values have 16 or 32 bits, not {0}")]
+    DenseBits(u32),
+    /// A chunk without elements, or with more than 12-bit indices reach.
+    #[error("a chunk has 1 to {INDEX_END} elements, not {}x{}", .0[0], .0[1])]
+    Chunk([usize; 2]),
+    /// Nothing is kept.
+    #[error("at least one entry is kept per chunk")]
+    NothingKept,
+    /// Bins that do not pack into bytes.
+    #[error("quantised values have 2, 4 or 8 bits, not {0}")]
+    ValueBits(u32),
+    /// A quantiser without extent.
+    #[error("the quantiser's range is a positive number of standard deviations, not {0}")]
+    Range(f32),
+    /// A decay that lets the residual grow.
+    #[error("the decay of the error feedback is between 0 and 1, not {0}")]
+    Decay(f32),
+}
+
+impl Compression {
+    /// Whether the codec can do it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), CompressionError> {
+        let top_k = match self {
+            Self::Dense { value_bits: 16 | 32 } | Self::Int8 => return Ok(()),
+            &Self::Dense { value_bits } => return Err(CompressionError::DenseBits(value_bits)),
+            Self::TopK(top_k) => top_k,
+        };
+        let [height, width] = top_k.chunk;
+        if !height.checked_mul(width).is_some_and(|area| (1..=INDEX_END).contains(&area)) {
+            return Err(CompressionError::Chunk(top_k.chunk));
+        }
+        if top_k.k == 0 {
+            return Err(CompressionError::NothingKept);
+        }
+        if let Some(quantizer) = &top_k.quantizer {
+            if !matches!(quantizer.bits, 2 | 4 | 8) {
+                return Err(CompressionError::ValueBits(quantizer.bits));
+            }
+            if !(quantizer.range.is_finite() && quantizer.range > 0.0) {
+                return Err(CompressionError::Range(quantizer.range));
+            }
+        }
+        match top_k.error_feedback {
+            Some(beta) if !(0.0..=1.0).contains(&beta) => Err(CompressionError::Decay(beta)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How decoded contributions become one aggregate.

@@ -5,8 +5,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::algorithm::codec;
-use crate::algorithm::spec::Compression;
 use crate::quantity::Bytes;
 use crate::training::spec::Llama;
 
@@ -115,14 +113,6 @@ impl Deployment {
         self.batch * self.context
     }
 
-    /// One peer's payload: the codec's arithmetic over all tensors.
-    #[must_use]
-    pub fn payload_bytes(&self, compression: &Compression) -> Bytes {
-        let mut bytes = 0;
-        self.shape.for_each_tensor(|shape, count| bytes += count * codec::payload_bytes(compression, shape));
-        Bytes(bytes)
-    }
-
     /// The weights in f32, which a joiner downloads.
     #[must_use]
     pub fn checkpoint_bytes(&self) -> Bytes {
@@ -137,32 +127,6 @@ mod tests {
     #[test]
     fn covenant_72b_has_the_published_number_of_parameters() {
         assert_eq!(named("covenant-72b").expect("a named shape").parameters(), 72_747_327_488);
-    }
-
-    #[test]
-    fn the_payload_of_covenant_72b_is_1_99_gb_packed_and_2_84_gb_as_bytes() {
-        use crate::algorithm::spec::{IndexCoding, Quantizer, TopK, ValueCoding, VectorChunk};
-        // facts, sections 1.5 and 2: 14 and 20 bits a kept value; 32 bits dense are 146 and 102 times as much.
-        let deployment = Deployment {
-            shape: named("covenant-72b").expect("a named shape"),
-            batch: 1,
-            context: 1,
-            flops_utilisation: 1.0,
-        };
-        for (coding, gigabytes, ratio) in [(ValueCoding::Packed, 1.989, 146.29), (ValueCoding::Byte, 2.842, 102.4)] {
-            let compression = Compression::TopK(TopK {
-                chunk: [64, 64],
-                vectors: VectorChunk::Side,
-                k: 64,
-                even_k: true,
-                quantizer: Some(Quantizer { bits: 2, range: 6.0, coding }),
-                index_coding: IndexCoding::Fixed,
-                error_feedback: Some(0.95),
-            });
-            let bytes = deployment.payload_bytes(&compression).0 as f64;
-            assert!((bytes / 1e9 / gigabytes - 1.0).abs() < 0.002, "{bytes}");
-            assert!((deployment.checkpoint_bytes().0 as f64 / bytes / ratio - 1.0).abs() < 0.002);
-        }
     }
 
     #[test]

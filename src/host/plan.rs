@@ -1,5 +1,6 @@
 //! From a scenario to what a swarm has to know: the place where deployment scale is worked out.
 
+use crate::cost::payload::payload_bytes;
 use crate::protocol::SwarmSpec;
 use crate::protocol::spec::Compute;
 use crate::scenario::Scenario;
@@ -20,7 +21,7 @@ pub fn swarm_spec(scenario: &Scenario, timeline: bool) -> SwarmSpec {
         classes: scenario.peers.clone(),
         step_times: step_times.collect(),
         network: scenario.network,
-        payload: deployment.payload_bytes(&scenario.protocol.compression),
+        payload: payload_bytes(&scenario.protocol.compression, &deployment.shape),
         checkpoint: deployment.checkpoint_bytes(),
         deployment_tokens_per_step: deployment.tokens_per_step(),
         timeline,
