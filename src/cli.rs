@@ -7,6 +7,7 @@ pub mod estimate;
 mod failure;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod validate;
 
 use std::io::IsTerminal;
@@ -33,6 +34,7 @@ enum Verb {
     Report(report::Args),
     Estimate(estimate::Args),
     Validate(validate::Args),
+    Schema(schema::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Verb::Report(args) => report::execute(args),
         Verb::Estimate(args) => estimate::execute(args),
         Verb::Validate(args) => validate::execute(args),
+        Verb::Schema(args) => schema::execute(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

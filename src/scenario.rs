@@ -8,6 +8,7 @@ mod overrides;
 mod problem;
 mod reader;
 mod resolve;
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -101,4 +102,10 @@ impl Scenario {
             _ => Err(ScenarioErrors::new(&sources, reader.into_problems())),
         }
     }
+}
+
+/// The JSON Schema (draft-07) of scenario files.
+#[must_use]
+pub fn schema_text() -> String {
+    serde_json::to_string_pretty(&schema::schema()).expect("because a schema is plain data")
 }

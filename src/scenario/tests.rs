@@ -128,6 +128,55 @@ fn a_wrong_override_is_shown_in_its_own_text() {
     assert!(mistakes(GOOD, &["rounds.x=1"])[0].contains("nothing under which `x` could stand"));
 }
 
+#[test]
+fn the_schema_has_the_fields_that_are_read() {
+    let schema: serde_json::Value = serde_json::from_str(&schema_text()).expect("it is JSON");
+    for (definition, with_unknown) in [
+        ("", "zzz=1"),
+        ("Protocol", "protocol.zzz=1"),
+        ("TopK", "protocol.compression.top_k.zzz=1"),
+        ("Dense", "protocol.compression={dense: {zzz: 1}}"),
+        ("AdamW", "protocol.inner_optimizer={adamw: {zzz: 1}}"),
+        ("Cosine", "protocol.inner_optimizer={adamw: {schedule: {cosine: {zzz: 1}}}}"),
+        ("Sgd", "protocol.outer_optimizer={sgd: {zzz: 1}}"),
+        ("Nesterov", "protocol.outer_optimizer={nesterov: {zzz: 1}}"),
+        ("Aggregation", "protocol.aggregation={zzz: 1}"),
+        ("Window", "protocol.round.window.zzz=1"),
+        ("Barrier", "protocol.round={barrier: {zzz: 1}}"),
+        ("PeerClass", "peers.0.zzz=1"),
+        ("Device", "peers.0.device={zzz: 1}"),
+        ("Jitter", "peers.0.jitter={zzz: 1}"),
+        ("Availability", "peers.0.availability={zzz: 1}"),
+        ("Arrivals", "peers.0.arrivals={zzz: 1}"),
+        ("Network", "network={zzz: 1}"),
+        ("Evaluation", "evaluation={zzz: 1}"),
+        ("Deployment", "deployment={zzz: 1}"),
+        ("Llama", "model={llama: {zzz: 1}}"),
+        ("Quadratic", "model={quadratic: {zzz: 1}}"),
+        ("Text", "data={text: {zzz: 1}}"),
+        ("Markov", "data={markov: {zzz: 1}}"),
+    ] {
+        let place = if definition.is_empty() { &schema } else { &schema["definitions"][definition] };
+        let mut described: Vec<&str> =
+            place["properties"].as_object().expect(definition).keys().map(String::as_str).collect();
+        let found = mistakes(GOOD, &[with_unknown]);
+        let line = found.iter().find(|line| line.contains("unknown field `zzz`")).expect(definition);
+        let mut read: Vec<&str> =
+            line.split("; expected ").nth(1).expect(definition).split('`').skip(1).step_by(2).collect();
+        described.sort_unstable();
+        read.sort_unstable();
+        assert_eq!(described, read, "{definition}");
+    }
+}
+
+#[test]
+fn the_committed_schema_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/schema.json");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    let message = "run `cargo run -- schema > scenarios/schema.json`";
+    assert!(committed.trim_end() == schema_text(), "scenarios/schema.json is not current: {message}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_mutation_makes_the_reader_panic(at in 0..GOOD.len(), noise in "[ -~\n]{0,3}", cut in 0..6_usize) {
