@@ -115,6 +115,21 @@ pub fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     sum(lanes)
 }
 
+/// The L2 norm, summed in f64 over partial sums of at most 4096 squares.
+pub fn norm(values: &[f32]) -> f64 {
+    let mut sum = 0.0;
+    vectorised(
+        Arch::new(),
+        #[inline(always)]
+        || {
+            for part in values.chunks(4096) {
+                sum += f64::from(dot(part, part));
+            }
+        },
+    );
+    f64::sqrt(sum)
+}
+
 /// The largest value; −∞ of an empty slice.
 #[inline(always)]
 pub fn max(values: &[f32]) -> f32 {

@@ -1,0 +1,135 @@
+//! Next-token prediction by a Llama on a corpus or a Markov source.
+//!
+//! The batch of a peer's step is a function of (seed, entity, step) alone: stream `data`, entity, step.
+
+use super::corpus::Corpus;
+use super::llama::{self, Network};
+use super::markov::Markov;
+use super::trainer::Objective;
+use crate::algorithm::Layout;
+use crate::sim::Streams;
+
+/// Sequences per part of the validation; fixed, so that sums do not depend on the number of threads.
+const PART: usize = 4;
+
+/// Where batches come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Windows of a text.
+    Corpus(Corpus),
+    /// An endless chain.
+    Markov(Markov),
+}
+
+/// A language model and its data.
+#[derive(Debug)]
+pub(super) struct LanguageModel {
+    network: Network,
+    source: Source,
+    /// B.
+    batch: usize,
+    /// Rows of T + 1 tokens.
+    validation: Vec<u32>,
+    streams: Streams,
+}
+
+/// One thread's buffers.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    network: llama::Buffers,
+    /// B rows of T + 1 tokens.
+    tokens: Vec<u32>,
+}
+
+impl Source {
+    /// Fills rows of T + 1 tokens with the batch of a peer's step.
+    fn batch(&self, streams: Streams, entity: u64, step: u64, rows: &mut [u32], length: usize) {
+        let mut rng = streams.rng("data", entity, step);
+        match self {
+            Self::Corpus(corpus) => corpus.batch(&mut rng, rows),
+            Self::Markov(markov) => markov.fill(&mut rng, rows, length),
+        }
+    }
+
+    fn validation(&self, streams: Streams, sequences: usize, length: usize) -> Vec<u32> {
+        match self {
+            Self::Corpus(corpus) => corpus.validation_windows(sequences),
+            Self::Markov(markov) => {
+                let mut rows = vec![0; sequences * length];
+                markov.fill(&mut streams.rng("validation", 0, 0), &mut rows, length);
+                rows
+            }
+        }
+    }
+}
+
+impl LanguageModel {
+    /// A network that is trained on batches of `batch` sequences and validated on `validation_sequences`.
+    pub(super) fn new(
+        network: Network,
+        source: Source,
+        batch: usize,
+        validation_sequences: usize,
+        streams: Streams,
+    ) -> Self {
+        let validation = source.validation(streams, validation_sequences, network.shape().context + 1);
+        Self { network, source, batch, validation, streams }
+    }
+
+    /// T + 1.
+    fn row(&self) -> usize {
+        self.network.shape().context + 1
+    }
+}
+
+impl Objective for LanguageModel {
+    type Buffers = Buffers;
+
+    fn layout(&self) -> &Layout {
+        self.network.layout()
+    }
+
+    fn initial_parameters(&self) -> Vec<f32> {
+        self.network.initial_parameters(self.streams)
+    }
+
+    fn buffers(&self) -> Buffers {
+        Buffers {
+            network: self.network.buffers(self.batch.max(PART)),
+            tokens: vec![0; self.batch * self.row()],
+        }
+    }
+
+    fn gradient(&self, buffers: &mut Buffers, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32]) -> f64 {
+        self.source.batch(self.streams, entity, step, &mut buffers.tokens, self.row());
+        self.network.gradient(&mut buffers.network, theta, &buffers.tokens, gradient)
+    }
+
+    fn batch_tokens(&self) -> u64 {
+        (self.batch * self.network.shape().context) as u64
+    }
+
+    fn validation_parts(&self) -> usize {
+        self.validation.len().div_ceil(PART * self.row())
+    }
+
+    fn validation_part(&self, buffers: &mut Buffers, theta: &[f32], part: usize) -> f64 {
+        let rows = self.validation.chunks(PART * self.row()).nth(part).expect("because the part is one of them");
+        let targets = self.validation.len() / self.row() * self.network.shape().context;
+        self.network.loss_sum(&mut buffers.network, theta, rows) / targets as f64
+    }
+
+    fn loss_floor(&self) -> Option<f64> {
+        match &self.source {
+            Source::Corpus(_) => None,
+            Source::Markov(markov) => Some(markov.entropy_rate()),
+        }
+    }
+
+    fn unigram_entropy(&self) -> Option<f64> {
+        Some(match &self.source {
+            Source::Corpus(corpus) => corpus.unigram_entropy(),
+            Source::Markov(markov) => markov.unigram_entropy(),
+        })
+    }
+}
