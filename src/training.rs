@@ -1,8 +1,14 @@
 //! Real training of the proxy model on every virtual peer.
 //!
-//! `backend` is the seam to the protocol; `trainer` runs inner phases of an objective, one peer a thread (`pool`);
-//! objectives are `language` (`llama` on `corpus` or `markov`) and `quadratic`. `oracle` is the Llama once more, by
-//! automatic differentiation, for tests and benchmarks.
+//! Many peers of one architecture train at once, one thread each: [`build`] turns a description into a
+//! [`TrainingBackend`], which runs phases (inner steps of a peer from θ(t)) and hands over their pseudo-gradients.
+//!
+//! - what is minimised: [`llama`] by hand-written passes on a [`corpus`] or a [`markov`] source, or a noisy quadratic;
+//! - how: one trainer for all of them with `AdamW`, SGD or plain gradients, on a pool of threads that own all buffers;
+//! - and against what it is tested: [`oracle`], the same Llama by automatic differentiation.
+//!
+//! A phase needs 8 bytes a parameter that a peer keeps (its moments) and nothing else of its own; a thread keeps θ, the
+//! gradient and the activations of one batch.
 
 pub mod backend;
 pub mod corpus;
@@ -16,96 +22,165 @@ mod quadratic;
 pub mod spec;
 mod trainer;
 
-use std::path::PathBuf;
-
-use miette::Diagnostic;
 use thiserror::Error;
 
-use self::language::Language;
+pub use self::backend::{InnerPhase, InnerState, PhaseOutcome, TrainingBackend};
+use self::corpus::{Corpus, CorpusError};
+use self::language::{LanguageModel, Source};
+use self::llama::Network;
+use self::markov::{Markov, VOCABULARY_MAX};
 use self::quadratic::NoisyQuadratic;
-use self::spec::{Data, InnerOptimizer, Model};
+use self::spec::{Data, InnerOptimizer, Llama, Model, Quadratic};
 use self::trainer::Trainer;
 use crate::quantity::Seed;
 use crate::sim::Streams;
 
-pub use backend::{InnerPhase, InnerState, PhaseOutcome, TrainingBackend};
-
-/// All that a backend is made from.
+/// What is to be trained, on what and how.
 #[derive(Debug, Clone, Copy)]
 pub struct BackendSpec<'a> {
     /// The proxy model.
     pub model: &'a Model,
     /// Its data; a quadratic needs none.
     pub data: Option<&'a Data>,
-    /// Sequences of an inner step.
+    /// Sequences per peer and inner step, B.
     pub batch: u32,
-    /// The inner optimizer.
+    /// The optimizer of the inner steps.
     pub optimizer: &'a InnerOptimizer,
-    /// Sequences of the validation set.
+    /// Fixed sequences on which the validation loss is measured.
     pub validation_sequences: u32,
-    /// The root of initial parameters and data.
+    /// Of the initial parameters, the data and the noise.
     pub seed: Seed,
-    /// Threads; results do not depend on it.
+    /// Threads that train; results do not depend on it.
     pub threads: usize,
 }
 
-/// Data that cannot be trained on.
-#[derive(Debug, Error, Diagnostic)]
+/// Why there is nothing to train; nothing was started.
+#[derive(Debug, Error, miette::Diagnostic)]
 pub enum TrainingError {
-    /// A file cannot be read.
-    #[error("cannot read `{}`: {error}", path.display())]
-    Unreadable {
+    /// A size that has to be positive is zero.
+    #[error("`{name}` is at least 1")]
+    Zero {
         /// Which.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
+        name: &'static str,
     },
-    /// A tokenizer cannot be read, or a text not be encoded.
-    #[error("cannot tokenize with `{}`: {reason}", path.display())]
-    Tokenizer {
-        /// The tokenizer or the text.
-        path: PathBuf,
-        /// Why.
-        reason: String,
+    /// The heads do not share the width.
+    #[error("`width` {width} is a multiple of twice `heads`, 2 × {heads}: rotation turns pairs of a head's values")]
+    HeadWidth {
+        /// Model width.
+        width: usize,
+        /// Query heads.
+        heads: usize,
     },
-    /// A token is not in the model's vocabulary.
-    #[error("the data has the token {token}, the model only {vocabulary} tokens")]
-    #[diagnostic(help("raise `model.llama.vocabulary` above the largest token"))]
-    Vocabulary {
-        /// The token.
-        token: u32,
-        /// Size of the vocabulary.
+    /// The query heads do not share the key and value heads.
+    #[error("`kv_heads` {kv_heads} divides `heads` {heads}")]
+    KvHeads {
+        /// Query heads.
+        heads: usize,
+        /// Key and value heads.
+        kv_heads: usize,
+    },
+    /// A number is out of its range.
+    #[error("`{name}` is {expected}, not {value}")]
+    Range {
+        /// Which.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// A Llama without tokens.
+    #[error("a `llama` needs `data`")]
+    NoData,
+    /// A transition matrix would not fit.
+    #[error("a `markov` source has at most {VOCABULARY_MAX} token ids, not {vocabulary}")]
+    MarkovVocabulary {
+        /// Token ids of the model.
         vocabulary: usize,
     },
-    /// The corpus is too short.
-    #[error("the corpus is too short: its smaller part has {found} tokens, a sequence needs {needed}")]
-    #[diagnostic(help("shorten `model.llama.context`, or add text"))]
-    TooShort {
-        /// Tokens of the smaller of training and validation part.
-        found: usize,
-        /// T + 1.
-        needed: usize,
-    },
-    /// There is no data.
-    #[error("a llama needs data")]
-    NoData,
+    /// The text cannot be used.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
 }
 
-/// Makes the backend of a run.
+/// Builds a backend: checks the description, reads the data, makes no thread yet.
 ///
 /// # Errors
-/// The data cannot be trained on.
+/// If the description is contradictory or the data cannot be used.
 pub fn build(spec: &BackendSpec<'_>) -> Result<Box<dyn TrainingBackend>, TrainingError> {
-    let streams = Streams::new(spec.seed);
+    positive("batch", spec.batch as usize)?;
+    positive("validation_sequences", spec.validation_sequences as usize)?;
+    positive("threads", spec.threads)?;
+    let (streams, optimizer) = (Streams::new(spec.seed), spec.optimizer.clone());
     match spec.model {
-        Model::Llama(shape) => {
-            let data = spec.data.ok_or(TrainingError::NoData)?;
-            let language = Language::new(shape, data, spec.batch, spec.validation_sequences, streams)?;
-            Ok(Box::new(Trainer::new(language, spec.optimizer.clone(), spec.threads)))
+        Model::Quadratic(shape) => {
+            check_quadratic(shape)?;
+            let objective = NoisyQuadratic::new(shape, spec.batch, streams);
+            Ok(Box::new(Trainer::new(objective, optimizer, spec.threads)))
         }
-        Model::Quadratic(quadratic) => {
-            let objective = NoisyQuadratic::new(quadratic, spec.batch, streams);
-            Ok(Box::new(Trainer::new(objective, spec.optimizer.clone(), spec.threads)))
+        Model::Llama(shape) => {
+            check_llama(shape)?;
+            let source = source(spec.data.ok_or(TrainingError::NoData)?, shape, streams)?;
+            let (batch, sequences) = (spec.batch as usize, spec.validation_sequences as usize);
+            let objective = LanguageModel::new(Network::new(shape), source, batch, sequences, streams);
+            Ok(Box::new(Trainer::new(objective, optimizer, spec.threads)))
         }
     }
+}
+
+fn source(data: &Data, shape: &Llama, streams: Streams) -> Result<Source, TrainingError> {
+    match data {
+        Data::Text { files, tokenizer, validation } => {
+            Ok(Source::Corpus(Corpus::read(files, tokenizer, *validation, shape.context, shape.vocabulary)?))
+        }
+        Data::Markov { concentration } => {
+            let vocabulary = shape.vocabulary;
+            if vocabulary > VOCABULARY_MAX {
+                return Err(TrainingError::MarkovVocabulary { vocabulary });
+            }
+            in_range("concentration", "positive", *concentration, |value| value > 0.0)?;
+            Ok(Source::Markov(Markov::new(vocabulary, *concentration, streams)))
+        }
+    }
+}
+
+fn check_llama(shape: &Llama) -> Result<(), TrainingError> {
+    let &Llama { layers, width, heads, kv_heads, feed_forward, context, vocabulary, tied: _ } = shape;
+    let sizes = [
+        ("layers", layers),
+        ("width", width),
+        ("heads", heads),
+        ("kv_heads", kv_heads),
+        ("feed_forward", feed_forward),
+        ("context", context),
+        ("vocabulary", vocabulary),
+    ];
+    sizes.into_iter().try_for_each(|(name, size)| positive(name, size))?;
+    if !width.is_multiple_of(2 * heads) {
+        return Err(TrainingError::HeadWidth { width, heads });
+    }
+    if !heads.is_multiple_of(kv_heads) {
+        return Err(TrainingError::KvHeads { heads, kv_heads });
+    }
+    Ok(())
+}
+
+fn check_quadratic(shape: &Quadratic) -> Result<(), TrainingError> {
+    positive("dimension", shape.dimension)?;
+    in_range("condition", "at least 1", shape.condition, |value| value >= 1.0)?;
+    in_range("noise", "not negative", shape.noise, |value| value >= 0.0)?;
+    in_range("heterogeneity", "not negative", shape.heterogeneity, |value| value >= 0.0)
+}
+
+fn positive(name: &'static str, size: usize) -> Result<(), TrainingError> {
+    if size == 0 { Err(TrainingError::Zero { name }) } else { Ok(()) }
+}
+
+fn in_range(
+    name: &'static str,
+    expected: &'static str,
+    value: f64,
+    fits: impl Fn(f64) -> bool,
+) -> Result<(), TrainingError> {
+    if value.is_finite() && fits(value) { Ok(()) } else { Err(TrainingError::Range { name, expected, value }) }
 }

@@ -1,127 +1,209 @@
-//! Text from files, as tokens: a training part and, at the end of the corpus, a validation part.
+//! Tokens from text files, split once and for all into a training and a validation part.
 //!
-//! Files are read in the order given and joined. `bytes` takes the bytes of the text as they are; a Hugging Face
-//! `tokenizer.json` encodes each file by itself, without special tokens. The unigram entropy is that of the validation
-//! part under its own frequencies \[nats per token\].
+//! The files' tokens are joined in the given order; the last share of them is for validation. A training window is
+//! T + 1 tokens at a random place of the training part, drawn with replacement; the validation windows are evenly spaced.
+//!
+//! Not modelled: document boundaries (a window may span two files), epochs, deduplication.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rand::Rng;
-use rand_distr::{Distribution as _, Uniform};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use thiserror::Error;
 
-use super::TrainingError;
 use super::spec::Tokenizer;
 
-/// A corpus.
+/// A corpus that is long enough for its context.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    training: Vec<u32>,
-    validation: Vec<u32>,
-    unigram_entropy: f64,
+    tokens: Vec<u32>,
+    /// Tokens that are trained on; the others are for validation.
+    training: usize,
+    /// T.
+    context: usize,
+}
+
+/// Why there is no corpus.
+#[derive(Debug, Error, miette::Diagnostic)]
+pub enum CorpusError {
+    /// The list of files is empty.
+    #[error("no text file to train on")]
+    NoFiles,
+    /// There is no such file.
+    #[error("no such text file: `{}`", path.display())]
+    Missing {
+        /// Where it should have been.
+        path: PathBuf,
+    },
+    /// The file is there and cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A tokenizer reads text, and this is none.
+    #[error("`{}` is not UTF-8 at byte {at}, and only `bytes` takes such a file", path.display())]
+    NotUtf8 {
+        /// Where it is.
+        path: PathBuf,
+        /// Where its first invalid byte is.
+        at: usize,
+    },
+    /// The tokenizer's file cannot be used.
+    #[error("cannot use the tokenizer `{}`: {message}", path.display())]
+    Tokenizer {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The model has fewer token ids than the tokenizer.
+    #[error("the model's vocabulary has {have} token ids, the tokenizer needs {need}")]
+    Vocabulary {
+        /// Token ids of the model.
+        have: usize,
+        /// Token ids of the tokenizer.
+        need: usize,
+    },
+    /// The share is not one.
+    #[error("the validation share is between 0 and 1, not {share}")]
+    Share {
+        /// What was given.
+        share: f64,
+    },
+    /// A part is shorter than one window.
+    #[error("too few tokens for {part}: {have} of {total}, and one window takes {need}")]
+    TooShort {
+        /// `training` or `validation`.
+        part: &'static str,
+        /// Tokens of the part.
+        have: usize,
+        /// Tokens of the corpus.
+        total: usize,
+        /// Tokens of a window, T + 1.
+        need: usize,
+    },
 }
 
 impl Corpus {
-    /// Reads a corpus for sequences of `row` = T + 1 tokens below `vocabulary`.
+    /// Reads `files` in order, for windows of `context` + 1 tokens and a model of `vocabulary` token ids.
     ///
     /// # Errors
-    /// A file cannot be read or encoded, a token is not in the vocabulary, or one of the two parts is too short.
+    /// If a file or the tokenizer cannot be used, the vocabulary is too small or a part too short.
     pub fn read(
         files: &[PathBuf],
         tokenizer: &Tokenizer,
         validation: f64,
-        row: usize,
+        context: usize,
         vocabulary: usize,
-    ) -> Result<Self, TrainingError> {
+    ) -> Result<Self, CorpusError> {
+        if files.is_empty() {
+            return Err(CorpusError::NoFiles);
+        }
         let mut tokens = Vec::new();
         match tokenizer {
             Tokenizer::Bytes => {
+                require_vocabulary(vocabulary, 256)?;
                 for path in files {
-                    let unreadable = |error| TrainingError::Unreadable { path: path.clone(), error };
-                    tokens.extend(std::fs::read(path).map_err(unreadable)?.into_iter().map(u32::from));
+                    tokens.extend(read(path)?.into_iter().map(u32::from));
                 }
             }
             Tokenizer::HuggingFace(path) => {
-                let refuse = |path: &PathBuf, reason: String| TrainingError::Tokenizer { path: path.clone(), reason };
-                let encoder =
-                    tokenizers::Tokenizer::from_file(path).map_err(|error| refuse(path, error.to_string()))?;
-                for file in files {
-                    let unreadable = |error| TrainingError::Unreadable { path: file.clone(), error };
-                    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-                    let encoding = encoder.encode_fast(text, false).map_err(|error| refuse(file, error.to_string()))?;
+                let failed = |message: String| CorpusError::Tokenizer { path: path.clone(), message };
+                let tokenizer =
+                    tokenizers::Tokenizer::from_bytes(read(path)?).map_err(|error| failed(error.to_string()))?;
+                require_vocabulary(vocabulary, tokenizer.get_vocab_size(true))?;
+                for path in files {
+                    let text = String::from_utf8(read(path)?).map_err(|error| CorpusError::NotUtf8 {
+                        path: path.clone(),
+                        at: error.utf8_error().valid_up_to(),
+                    })?;
+                    let encoding = tokenizer.encode_fast(text, false).map_err(|error| failed(error.to_string()))?;
                     tokens.extend_from_slice(encoding.get_ids());
                 }
+                // Ids need not be dense: the size of a vocabulary bounds their number, not their values.
+                let largest = tokens.iter().max().map_or(0, |&id| id as usize);
+                require_vocabulary(vocabulary, largest + 1)?;
             }
         }
-        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
-            return Err(TrainingError::Vocabulary { token, vocabulary });
+        Self::new(tokens, validation, context)
+    }
+
+    /// Splits tokens into the two parts.
+    ///
+    /// # Errors
+    /// If a part is shorter than a window or the share is not between 0 and 1.
+    pub fn new(tokens: Vec<u32>, validation: f64, context: usize) -> Result<Self, CorpusError> {
+        if !(validation > 0.0 && validation < 1.0) {
+            return Err(CorpusError::Share { share: validation });
         }
-        let held_out = (tokens.len() as f64 * validation) as usize;
-        let found = held_out.min(tokens.len() - held_out);
-        if found < row {
-            return Err(TrainingError::TooShort { found, needed: row });
+        let total = tokens.len();
+        let held_out = (total as f64 * validation).round() as usize;
+        let (training, need) = (total - held_out, context + 1);
+        for (part, have) in [("training", training), ("validation", held_out)] {
+            if have < need {
+                return Err(CorpusError::TooShort { part, have, total, need });
+            }
         }
-        let validation = tokens.split_off(tokens.len() - held_out);
-        let unigram_entropy = unigram_entropy(&validation, vocabulary);
-        Ok(Self { training: tokens, validation, unigram_entropy })
+        Ok(Self { tokens, training, context })
     }
 
-    /// Appends a random row of the training part.
-    pub fn sample(&self, rng: &mut impl Rng, row: usize, tokens: &mut Vec<u32>) {
-        let starts = Uniform::new_inclusive(0, self.training.len() - row).expect("because the corpus is long enough");
-        let start = starts.sample(rng);
-        tokens.extend_from_slice(&self.training[start..start + row]);
+    /// The tokens that are trained on.
+    #[must_use]
+    pub fn training(&self) -> &[u32] {
+        &self.tokens[..self.training]
     }
 
-    /// Appends the `index`-th of `count` evenly spaced rows of the validation part.
-    pub fn validation_row(&self, index: usize, count: usize, row: usize, tokens: &mut Vec<u32>) {
-        let last = self.validation.len() - row;
-        let start = if count < 2 { 0 } else { index * last / (count - 1) };
-        tokens.extend_from_slice(&self.validation[start..start + row]);
+    /// The tokens kept for validation.
+    #[must_use]
+    pub fn validation(&self) -> &[u32] {
+        &self.tokens[self.training..]
     }
 
-    /// See the module.
+    /// Fills rows of T + 1 tokens with random windows of the training part.
+    pub fn batch(&self, rng: &mut ChaCha8Rng, rows: &mut [u32]) {
+        let training = self.training();
+        for row in rows.chunks_exact_mut(self.context + 1) {
+            let first = rng.random_range(0..=(training.len() - row.len()) as u64) as usize;
+            row.copy_from_slice(&training[first..first + row.len()]);
+        }
+    }
+
+    /// `sequences` evenly spaced windows of the validation part, rows of T + 1 tokens; they overlap if it is short.
+    #[must_use]
+    pub fn validation_windows(&self, sequences: usize) -> Vec<u32> {
+        let (part, length) = (self.validation(), self.context + 1);
+        let last = part.len() - length;
+        let first = |index: usize| if sequences < 2 { 0 } else { index * last / (sequences - 1) };
+        (0..sequences).flat_map(|index| &part[first(index)..first(index) + length]).copied().collect()
+    }
+
+    /// Entropy of the validation part's token frequencies \[nats per token\]: the least that a model can reach on it
+    /// which knows frequencies only.
     #[must_use]
     pub fn unigram_entropy(&self) -> f64 {
-        self.unigram_entropy
+        let part = self.validation();
+        let largest = part.iter().max().map_or(0, |&token| token as usize);
+        let mut counts = vec![0_u64; largest + 1];
+        part.iter().for_each(|&token| counts[token as usize] += 1);
+        entropy(counts.iter().map(|&count| count as f64 / part.len() as f64))
     }
 }
 
-fn unigram_entropy(tokens: &[u32], vocabulary: usize) -> f64 {
-    let mut counts = vec![0_u64; vocabulary];
-    tokens.iter().for_each(|&token| counts[token as usize] += 1);
-    let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / tokens.len() as f64);
-    shares.map(|share| -share * share.ln()).sum()
+/// −Σ p ln p \[nats\].
+pub(super) fn entropy(probabilities: impl Iterator<Item = f64>) -> f64 {
+    probabilities.filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
+fn require_vocabulary(have: usize, need: usize) -> Result<(), CorpusError> {
+    if have < need { Err(CorpusError::Vocabulary { have, need }) } else { Ok(()) }
+}
 
-    use super::*;
-
-    fn corpus(text: &str, row: usize) -> Result<Corpus, TrainingError> {
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.write_all(text.as_bytes()).expect("room for a few bytes");
-        Corpus::read(&[file.path().to_owned()], &Tokenizer::Bytes, 0.25, row, 256)
-    }
-
-    #[test]
-    fn the_last_part_is_kept_for_validation() {
-        let corpus = corpus("aaaaaaaaabab", 3).expect("long enough");
-        assert_eq!((corpus.training.len(), corpus.validation.as_slice()), (9, b"bab".map(u32::from).as_slice()));
-        let entropy = -(2.0_f64 / 3.0 * (2.0_f64 / 3.0).ln() + 1.0 / 3.0 * (1.0_f64 / 3.0).ln());
-        assert!((corpus.unigram_entropy() - entropy).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_corpus_that_is_too_short_says_what_is_needed() {
-        let error = corpus("too short", 65).expect_err("nine bytes are no 65");
-        assert_eq!(error.to_string(), "the corpus is too short: its smaller part has 2 tokens, a sequence needs 65");
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let error = Corpus::read(&["no/such.txt".into()], &Tokenizer::Bytes, 0.1, 3, 256).expect_err("it is missing");
-        assert!(error.to_string().starts_with("cannot read `no/such.txt`"), "{error}");
-    }
+fn read(path: &Path) -> Result<Vec<u8>, CorpusError> {
+    std::fs::read(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => CorpusError::Missing { path: path.to_owned() },
+        _ => CorpusError::Unreadable { path: path.to_owned(), source },
+    })
 }

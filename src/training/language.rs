@@ -1,29 +1,32 @@
-//! Next-token prediction with a Llama: the objective of real runs.
+//! Next-token prediction by a Llama on a corpus or a Markov source.
 //!
-//! A peer's batch of a step is a function of (seed, entity, step): rows of T + 1 tokens from the stream
-//! ("data", entity, step). Validation rows are the same each time: evenly spaced in a text, from the stream "validation"
-//! of a Markov source.
+//! The batch of a peer's step is a function of (seed, entity, step) alone: stream `data`, entity, step.
 
-use super::TrainingError;
 use super::corpus::Corpus;
-use super::llama::{Buffers, Network};
+use super::llama::{self, Network};
 use super::markov::Markov;
-use super::spec::{Data, Llama};
 use super::trainer::Objective;
 use crate::algorithm::Layout;
 use crate::sim::Streams;
 
+/// Sequences per part of the validation; fixed, so that sums do not depend on the number of threads.
+const PART: usize = 4;
+
+/// Where batches come from.
 #[derive(Debug)]
-enum Source {
-    Text(Corpus),
+pub(super) enum Source {
+    /// Windows of a text.
+    Corpus(Corpus),
+    /// An endless chain.
     Markov(Markov),
 }
 
-/// A Llama and what it reads.
+/// A language model and its data.
 #[derive(Debug)]
-pub(super) struct Language {
+pub(super) struct LanguageModel {
     network: Network,
     source: Source,
+    /// B.
     batch: usize,
     /// Rows of T + 1 tokens.
     validation: Vec<u32>,
@@ -32,46 +35,55 @@ pub(super) struct Language {
 
 /// One thread's buffers.
 #[derive(Debug)]
-pub(super) struct Work {
-    network: Buffers,
+pub(super) struct Buffers {
+    network: llama::Buffers,
+    /// B rows of T + 1 tokens.
     tokens: Vec<u32>,
 }
 
-impl Language {
-    pub(super) fn new(
-        shape: &Llama,
-        data: &Data,
-        batch: u32,
-        validation_sequences: u32,
-        streams: Streams,
-    ) -> Result<Self, TrainingError> {
-        let row = shape.context + 1;
-        let count = validation_sequences as usize;
-        let mut validation = Vec::with_capacity(count * row);
-        let source = match data {
-            Data::Text { files, tokenizer, validation: share } => {
-                let corpus = Corpus::read(files, tokenizer, *share, row, shape.vocabulary)?;
-                (0..count).for_each(|index| corpus.validation_row(index, count, row, &mut validation));
-                Source::Text(corpus)
-            }
-            Data::Markov { concentration } => {
-                let markov = Markov::new(shape.vocabulary, *concentration, streams);
-                for index in 0..count {
-                    markov.sample(&mut streams.rng("validation", index as u64, 0), row, &mut validation);
-                }
-                Source::Markov(markov)
-            }
-        };
-        Ok(Self { network: Network::new(shape), source, batch: batch as usize, validation, streams })
+impl Source {
+    /// Fills rows of T + 1 tokens with the batch of a peer's step.
+    fn batch(&self, streams: Streams, entity: u64, step: u64, rows: &mut [u32], length: usize) {
+        let mut rng = streams.rng("data", entity, step);
+        match self {
+            Self::Corpus(corpus) => corpus.batch(&mut rng, rows),
+            Self::Markov(markov) => markov.fill(&mut rng, rows, length),
+        }
     }
 
+    fn validation(&self, streams: Streams, sequences: usize, length: usize) -> Vec<u32> {
+        match self {
+            Self::Corpus(corpus) => corpus.validation_windows(sequences),
+            Self::Markov(markov) => {
+                let mut rows = vec![0; sequences * length];
+                markov.fill(&mut streams.rng("validation", 0, 0), &mut rows, length);
+                rows
+            }
+        }
+    }
+}
+
+impl LanguageModel {
+    /// A network that is trained on batches of `batch` sequences and validated on `validation_sequences`.
+    pub(super) fn new(
+        network: Network,
+        source: Source,
+        batch: usize,
+        validation_sequences: usize,
+        streams: Streams,
+    ) -> Self {
+        let validation = source.validation(streams, validation_sequences, network.shape().context + 1);
+        Self { network, source, batch, validation, streams }
+    }
+
+    /// T + 1.
     fn row(&self) -> usize {
         self.network.shape().context + 1
     }
 }
 
-impl Objective for Language {
-    type Buffers = Work;
+impl Objective for LanguageModel {
+    type Buffers = Buffers;
 
     fn layout(&self) -> &Layout {
         self.network.layout()
@@ -81,20 +93,13 @@ impl Objective for Language {
         self.network.initial_parameters(self.streams)
     }
 
-    fn buffers(&self) -> Work {
-        Work { network: self.network.buffers(self.batch), tokens: Vec::with_capacity(self.batch * self.row()) }
+    fn buffers(&self) -> Buffers {
+        Buffers { network: self.network.buffers(self.batch.max(PART)), tokens: vec![0; self.batch * self.row()] }
     }
 
-    fn gradient(&self, work: &mut Work, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32]) -> f64 {
-        let mut rng = self.streams.rng("data", entity, step);
-        work.tokens.clear();
-        for _ in 0..self.batch {
-            match &self.source {
-                Source::Text(corpus) => corpus.sample(&mut rng, self.row(), &mut work.tokens),
-                Source::Markov(markov) => markov.sample(&mut rng, self.row(), &mut work.tokens),
-            }
-        }
-        self.network.gradient(&mut work.network, theta, &work.tokens, gradient)
+    fn gradient(&self, buffers: &mut Buffers, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32]) -> f64 {
+        self.source.batch(self.streams, entity, step, &mut buffers.tokens, self.row());
+        self.network.gradient(&mut buffers.network, theta, &buffers.tokens, gradient)
     }
 
     fn batch_tokens(&self) -> u64 {
@@ -102,25 +107,25 @@ impl Objective for Language {
     }
 
     fn validation_parts(&self) -> usize {
-        self.validation.len().div_ceil(self.batch * self.row())
+        self.validation.len().div_ceil(PART * self.row())
     }
 
-    fn validation_part(&self, work: &mut Work, theta: &[f32], part: usize) -> f64 {
-        let rows = self.validation.chunks(self.batch * self.row()).nth(part).expect("because parts are counted");
-        let tokens = self.validation.len() / self.row() * self.network.shape().context;
-        self.network.loss_sum(&mut work.network, theta, rows) / tokens as f64
+    fn validation_part(&self, buffers: &mut Buffers, theta: &[f32], part: usize) -> f64 {
+        let rows = self.validation.chunks(PART * self.row()).nth(part).expect("because the part is one of them");
+        let targets = self.validation.len() / self.row() * self.network.shape().context;
+        self.network.loss_sum(&mut buffers.network, theta, rows) / targets as f64
     }
 
     fn loss_floor(&self) -> Option<f64> {
         match &self.source {
-            Source::Text(_) => None,
+            Source::Corpus(_) => None,
             Source::Markov(markov) => Some(markov.entropy_rate()),
         }
     }
 
     fn unigram_entropy(&self) -> Option<f64> {
         Some(match &self.source {
-            Source::Text(corpus) => corpus.unigram_entropy(),
+            Source::Corpus(corpus) => corpus.unigram_entropy(),
             Source::Markov(markov) => markov.unigram_entropy(),
         })
     }

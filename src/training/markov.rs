@@ -1,135 +1,133 @@
-//! An endless first-order Markov source with a known entropy rate.
+//! An endless first-order Markov source whose entropy rate is known, so that a loss can be compared with the best possible.
 //!
-//! Each row of the V×V transition matrix is drawn from a Dirichlet(concentration, …, concentration): independent gamma
-//! variates, normalised. With the stationary distribution π (power iteration to 1e-14):
+//! Each row of the transition matrix is drawn from a symmetric Dirichlet(concentration) and mixed with a hundredth of the
+//! uniform distribution, so that every token can follow every other and the stationary distribution is unique.
+//! Probabilities are then rounded to multiples of 2^-32; the entropies are those of the rounded source, which is the one
+//! that is sampled.
 //!
-//! ```text
-//! entropy rate     Σ_i π_i · H(P_i)     the floor of any model's loss [nats per token]
-//! unigram entropy  H(π)                 what knowing frequencies alone achieves
-//! ```
-//!
-//! Not modelled: longer memory, documents.
+//! entropy rate = Σ_i π_i · H(row i), with π = π·P; unigram entropy = H(π). Sequences start from π,
+//! and every target has its predecessor among the inputs, so a loss cannot fall below the entropy rate but by chance.
 
-use rand::Rng;
-use rand_distr::{Distribution as _, Gamma, StandardUniform};
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, Gamma};
 
+use super::corpus::entropy;
 use crate::sim::Streams;
 
-/// Power iterations; the second eigenvalue of a random matrix is far below one.
-const ITERATIONS_MAX: usize = 10_000;
+/// Share of the uniform distribution in each row.
+const UNIFORM_SHARE: f64 = 0.01;
 
-/// The source.
+/// Largest number of tokens: the matrix then takes 256 MiB.
+pub const VOCABULARY_MAX: usize = 8192;
+
+/// The source of a seed.
 #[derive(Debug, Clone)]
 pub struct Markov {
     vocabulary: usize,
-    /// Row-wise cumulative transition probabilities.
-    cumulative: Vec<f64>,
-    /// Cumulative stationary distribution.
-    start: Vec<f64>,
+    /// V rows; entry j is the probability of a token ≤ j, in units of 2^-32 and less one unit.
+    rows: Vec<u32>,
+    /// The same for the stationary distribution.
+    stationary: Vec<u32>,
     entropy_rate: f64,
     unigram_entropy: f64,
 }
 
 impl Markov {
-    /// The source of a seed.
+    /// A source over `vocabulary` tokens.
+    ///
+    /// # Panics
+    /// If the concentration is not positive and finite or the vocabulary empty or above [`VOCABULARY_MAX`].
     #[must_use]
     pub fn new(vocabulary: usize, concentration: f64, streams: Streams) -> Self {
-        let gamma = Gamma::new(concentration, 1.0).expect("because a concentration is positive");
+        assert!((1..=VOCABULARY_MAX).contains(&vocabulary), "the vocabulary was checked");
+        let gamma = Gamma::new(concentration, 1.0).expect("because the concentration was checked");
         let mut rows = Vec::with_capacity(vocabulary * vocabulary);
+        let mut weights = vec![0.0; vocabulary];
         for row in 0..vocabulary {
-            let mut rng = streams.rng("transitions", row as u64, 0);
-            // The tiny floor keeps a row of vanishing variates a distribution, and the chain connected.
-            let weights: Vec<f64> = (0..vocabulary).map(|_| gamma.sample(&mut rng) + 1e-9).collect();
-            let sum: f64 = weights.iter().sum();
-            rows.extend(weights.into_iter().map(|weight| weight / sum));
+            let mut rng = streams.rng("markov-row", row as u64, 0);
+            weights.fill_with(|| gamma.sample(&mut rng));
+            let total: f64 = weights.iter().sum();
+            if total > 0.0 {
+                weights.iter_mut().for_each(|weight| *weight /= total);
+            } else {
+                // Every weight underflowed: the limit of small concentrations has all of its mass on one token.
+                weights[rng.next_u64() as usize % vocabulary] = 1.0;
+            }
+            weights.iter_mut().for_each(|p| *p = (1.0 - UNIFORM_SHARE) * *p + UNIFORM_SHARE / vocabulary as f64);
+            rows.extend(thresholds(&weights));
         }
-        let stationary = stationary(&rows, vocabulary);
-        let entropies = rows.chunks_exact(vocabulary).map(entropy);
-        let entropy_rate = stationary.iter().zip(entropies).map(|(share, entropy)| share * entropy).sum();
-        let unigram_entropy = entropy(&stationary);
-        let cumulative = rows.chunks_exact(vocabulary).flat_map(cumulated).collect();
-        Self { vocabulary, cumulative, start: cumulated(&stationary), entropy_rate, unigram_entropy }
+        let distribution = stationary(&rows, vocabulary);
+        let of_row = |row: &[u32]| entropy(probabilities(row));
+        let entropy_rate = rows.chunks_exact(vocabulary).zip(&distribution).map(|(row, &pi)| pi * of_row(row)).sum();
+        Self {
+            vocabulary,
+            entropy_rate,
+            unigram_entropy: entropy(distribution.iter().copied()),
+            stationary: thresholds(&distribution).collect(),
+            rows,
+        }
     }
 
-    /// The entropy rate \[nats per token\].
+    /// The loss that no model can beat \[nats per token\].
     #[must_use]
     pub fn entropy_rate(&self) -> f64 {
         self.entropy_rate
     }
 
-    /// The entropy of the stationary distribution \[nats per token\].
+    /// Entropy of the stationary distribution \[nats per token\].
     #[must_use]
     pub fn unigram_entropy(&self) -> f64 {
         self.unigram_entropy
     }
 
-    /// Appends `length` tokens, from the stationary distribution on.
-    pub fn sample(&self, rng: &mut impl Rng, length: usize, tokens: &mut Vec<u32>) {
-        let mut token = pick(&self.start, rng);
-        for _ in 0..length {
-            tokens.push(token as u32);
-            token = pick(&self.cumulative[token * self.vocabulary..][..self.vocabulary], rng);
+    /// Fills rows of `length` tokens with independent sequences.
+    pub fn fill(&self, rng: &mut ChaCha8Rng, rows: &mut [u32], length: usize) {
+        for row in rows.chunks_exact_mut(length) {
+            let mut distribution = self.stationary.as_slice();
+            for token in row {
+                let draw = rng.next_u32();
+                let next = distribution.partition_point(|&threshold| threshold < draw);
+                *token = next as u32;
+                distribution = &self.rows[next * self.vocabulary..][..self.vocabulary];
+            }
         }
     }
 }
 
-fn pick(cumulative: &[f64], rng: &mut impl Rng) -> usize {
-    let draw: f64 = StandardUniform.sample(rng);
-    cumulative.partition_point(|&sum| sum <= draw).min(cumulative.len() - 1)
+/// Cumulative probabilities in units of 2^-32, less one unit: token j is drawn by numbers above entry j − 1 up to entry j.
+fn thresholds(probabilities: &[f64]) -> impl Iterator<Item = u32> {
+    let (mut sum, last) = (0.0, probabilities.len() - 1);
+    probabilities.iter().enumerate().map(move |(index, p)| {
+        sum += p;
+        // `as` saturates; the last token takes what rounding left over.
+        if index == last { u32::MAX } else { ((sum * 2_f64.powi(32)).round() - 1.0) as u32 }
+    })
 }
 
-fn cumulated(shares: &[f64]) -> Vec<f64> {
-    let mut sum = 0.0;
-    let cumulate = |share: &f64| {
-        sum += share;
-        sum
-    };
-    shares.iter().map(cumulate).collect()
+/// The probabilities that thresholds stand for.
+fn probabilities(thresholds: &[u32]) -> impl Iterator<Item = f64> {
+    let mut below = 0_u64;
+    thresholds.iter().map(move |&threshold| {
+        let up_to = u64::from(threshold) + 1;
+        (up_to - std::mem::replace(&mut below, up_to)) as f64 / 2_f64.powi(32)
+    })
 }
 
-fn entropy(shares: &[f64]) -> f64 {
-    shares.iter().filter(|&&share| share > 0.0).map(|share| -share * share.ln()).sum()
-}
-
-fn stationary(rows: &[f64], states: usize) -> Vec<f64> {
-    let mut present = vec![1.0 / states as f64; states];
-    for _ in 0..ITERATIONS_MAX {
-        let mut next = vec![0.0; states];
-        for (share, row) in present.iter().zip(rows.chunks_exact(states)) {
-            next.iter_mut().zip(row).for_each(|(next, probability)| *next += share * probability);
+/// π by iterating π ← π·P until it moves by less than 1e-13; the uniform share makes every iteration a contraction.
+fn stationary(rows: &[u32], vocabulary: usize) -> Vec<f64> {
+    let mut distribution = vec![1.0 / vocabulary as f64; vocabulary];
+    loop {
+        let mut next = vec![0.0; vocabulary];
+        for (row, &pi) in rows.chunks_exact(vocabulary).zip(&distribution) {
+            next.iter_mut().zip(probabilities(row)).for_each(|(next, p)| *next += pi * p);
         }
-        let change: f64 = present.iter().zip(&next).map(|(a, b)| (a - b).abs()).sum();
-        present = next;
-        if change < 1e-14 {
-            break;
+        let total: f64 = next.iter().sum();
+        next.iter_mut().for_each(|p| *p /= total);
+        let moved: f64 = next.iter().zip(&distribution).map(|(a, b)| (a - b).abs()).sum();
+        distribution = next;
+        if moved < 1e-13 {
+            return distribution;
         }
-    }
-    present
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::quantity::Seed;
-
-    #[test]
-    fn long_samples_have_the_computed_entropies() {
-        let source = Markov::new(8, 0.5, Streams::new(Seed(3)));
-        let mut rng = Streams::new(Seed(4)).rng("test", 0, 0);
-        let mut tokens = Vec::new();
-        source.sample(&mut rng, 200_000, &mut tokens);
-        let mut pairs = vec![0.0; 64];
-        tokens.windows(2).for_each(|pair| pairs[(pair[0] * 8 + pair[1]) as usize] += 1.0);
-        let total: f64 = pairs.iter().sum();
-        let mut rate = 0.0;
-        let mut shares = Vec::new();
-        for row in pairs.chunks_exact(8) {
-            let sum: f64 = row.iter().sum();
-            shares.push(sum / total);
-            rate += sum / total * entropy(&row.iter().map(|count| count / sum.max(1.0)).collect::<Vec<_>>());
-        }
-        assert!((rate - source.entropy_rate()).abs() < 0.01, "{rate} is not {}", source.entropy_rate());
-        assert!((entropy(&shares) - source.unigram_entropy()).abs() < 0.01);
-        assert!(source.entropy_rate() < source.unigram_entropy());
     }
 }

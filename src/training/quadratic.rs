@@ -7,6 +7,7 @@
 //!
 //! Not modelled: noise that depends on θ, curvatures that differ between peers.
 
+use rand::RngExt as _;
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::spec::Quadratic;
@@ -73,10 +74,10 @@ impl Objective for NoisyQuadratic {
 
     fn gradient(&self, shift: &mut Shift, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32]) -> f64 {
         if shift.entity != Some(entity) {
-            let mut rng = self.streams.rng("optimum", entity, 0);
+            let rng = self.streams.rng("optimum", entity, 0);
             shift.values.clear();
-            let draw = |_| self.heterogeneity * rand_distr::Distribution::<f32>::sample(&StandardNormal, &mut rng);
-            shift.values.extend((0..theta.len()).map(draw));
+            let draws = rng.sample_iter::<f32, _>(StandardNormal).take(theta.len());
+            shift.values.extend(draws.map(|z| self.heterogeneity * z));
             shift.entity = Some(entity);
         }
         let mut rng = self.streams.rng("noise", entity, step);
