@@ -1,5 +1,7 @@
 //! What a training backend promises: determinism, what a phase is, and that models learn.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
+
 use std::sync::Mutex;
 
 use swarmloco::algorithm::spec::{AdamW, Schedule};

@@ -1,5 +1,7 @@
 //! Where tokens come from, and what is said when they cannot.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
+
 use std::path::PathBuf;
 
 use swarmloco::quantity::Seed;
