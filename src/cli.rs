@@ -3,6 +3,7 @@
 //! stdout is data, stderr is progress and messages. Exit status: 0 done, 1 the run failed, 2 the input was unusable,
 //! 130 interrupted and resumable.
 
+pub mod codec;
 pub mod estimate;
 mod failure;
 pub mod report;
@@ -35,6 +36,7 @@ enum Verb {
     Estimate(estimate::Args),
     Validate(validate::Args),
     Schema(schema::Args),
+    Codec(codec::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Verb::Estimate(args) => estimate::execute(args),
         Verb::Validate(args) => validate::execute(args),
         Verb::Schema(args) => schema::execute(args),
+        Verb::Codec(args) => codec::execute(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,17 @@
 //! Whole swarms: the contract of determinism, and what a swarm is equal to where theory says so.
 
+use rand::Rng;
+use swarmloco::algorithm::Layout;
 use swarmloco::host::plan;
 use swarmloco::protocol::rows::Rows;
 use swarmloco::protocol::{Event, Swarm, SwarmState};
+use swarmloco::quantity::Seed;
 use swarmloco::scenario::Scenario;
-use swarmloco::sim::Kernel;
-use swarmloco::training::{self, BackendSpec, TrainingBackend};
+use swarmloco::sim::{Kernel, Streams};
+use swarmloco::training::backend::PseudoGradientSink;
+use swarmloco::training::llama::Network;
+use swarmloco::training::spec::Llama;
+use swarmloco::training::{self, BackendSpec, InnerPhase, PhaseOutcome, TrainingBackend};
 
 const SCENARIO: &str = "\
 name: test
@@ -123,6 +129,99 @@ fn one_peer_with_an_outer_step_of_one_adopts_its_local_model() {
     // k = C without quantisation and beta = 0 is dense.
     let sparse = alone("{top_k: {chunk: [16, 16], k: 256, value_bits: none, error_feedback: 0}}", "6", "2");
     assert!((sparse / seldom - 1.0).abs() < 1e-6, "{sparse} is not {seldom}");
+}
+
+/// Gradients on batches that are told by number: peer p of a backend that folds n batches has those from p·n on.
+struct Numbered {
+    network: Network,
+    folds: u32,
+}
+
+impl Numbered {
+    const BATCH: usize = 2;
+
+    fn new(folds: u32) -> Self {
+        let shape = Llama {
+            layers: 1,
+            width: 16,
+            heads: 2,
+            kv_heads: 2,
+            feed_forward: 32,
+            context: 8,
+            vocabulary: 16,
+            tied: false,
+        };
+        Self { network: Network::new(&shape), folds }
+    }
+
+    fn tokens(batch: u32, step: u64) -> impl Iterator<Item = u32> {
+        let mut rng = Streams::new(Seed(5)).rng("tokens", u64::from(batch), step);
+        (0..Self::BATCH * 9).map(move |_| rng.next_u32() % 16)
+    }
+}
+
+impl TrainingBackend for Numbered {
+    fn layout(&self) -> &Layout {
+        self.network.layout()
+    }
+
+    fn initial_parameters(&self) -> Vec<f32> {
+        self.network.initial_parameters(Streams::new(Seed(1)))
+    }
+
+    fn train(&self, phases: &mut [InnerPhase<'_>], sink: &PseudoGradientSink<'_>) -> Vec<PhaseOutcome> {
+        let mut buffers = self.network.buffers(Self::BATCH * self.folds as usize);
+        let mut gradient = vec![0.0; self.layout().parameters()];
+        let train = |(index, phase): (usize, &mut InnerPhase<'_>)| {
+            let batches = phase.peer.0 * self.folds..(phase.peer.0 + 1) * self.folds;
+            let tokens: Vec<u32> = batches.flat_map(|batch| Self::tokens(batch, phase.first_step)).collect();
+            let training_loss = self.network.gradient(&mut buffers, phase.start, &tokens, &mut gradient);
+            sink(index, &mut gradient);
+            PhaseOutcome { training_loss, tokens: tokens.len() as u64 }
+        };
+        phases.iter_mut().enumerate().map(train).collect()
+    }
+
+    fn validation_loss(&self, parameters: &[f32]) -> f64 {
+        let tokens: Vec<u32> = Self::tokens(1000, 0).collect();
+        self.network.loss_sum(&mut self.network.buffers(Self::BATCH), parameters, &tokens)
+    }
+
+    fn loss_floor(&self) -> Option<f64> {
+        None
+    }
+
+    fn unigram_entropy(&self) -> Option<f64> {
+        None
+    }
+}
+
+#[test]
+fn data_parallel_peers_are_one_peer_with_a_larger_batch() {
+    let losses = |peers: u32, folds: u32| -> Vec<f64> {
+        let scenario = scenario(&[
+            &format!("peers=[{{name: node, count: {peers}, step_time: 1 s, uplink: 1 Gbit/s, downlink: 1 Gbit/s}}]"),
+            "protocol.inner_optimizer=gradient",
+            "protocol.inner_steps=1",
+            "protocol.compression=none",
+            "protocol.exchange=ring",
+            "protocol.aggregation={average: peers}",
+            "protocol.outer_optimizer={adamw: {learning_rate: 1e-2}}",
+            "protocol.round=barrier",
+        ]);
+        let backend = Numbered::new(folds);
+        let mut kernel = Kernel::new();
+        let mut swarm = Swarm::new(plan::swarm_spec(&scenario, false), Some(&backend));
+        kernel.prepare(|outbox| swarm.start(outbox));
+        kernel.run_while(&mut swarm, |swarm| !swarm.is_finished());
+        swarm.recorder().rows().evaluations.iter().map(|row| row.validation_loss).collect()
+    };
+    let (four, one) = (losses(4, 1), losses(1, 4));
+    assert_eq!(four.len(), 7);
+    assert!(four[6] != four[0], "something is learnt");
+    for (four, one) in four.iter().zip(&one) {
+        assert!((four / one - 1.0).abs() < 1e-5, "{four} is not {one}");
+    }
 }
 
 #[test]

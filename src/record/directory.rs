@@ -194,6 +194,15 @@ impl RunDirectory {
 /// # Errors
 /// The file cannot be written.
 pub fn write_text(path: &Path, text: &str) -> Result<PathBuf, RecordError> {
+    write_bytes(path, text.as_bytes())?;
+    Ok(path.to_owned())
+}
+
+/// Writes a file, whole or not at all; its directory is made.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let invalid = || RecordError::io("write", path)(io::ErrorKind::InvalidFilename.into());
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
     let directory = match path.parent() {
@@ -202,8 +211,7 @@ pub fn write_text(path: &Path, text: &str) -> Result<PathBuf, RecordError> {
         None => return Err(invalid()),
     };
     fs::create_dir_all(directory).map_err(RecordError::io("create", directory))?;
-    atomic::write(directory, name, |file| file.write_all(text.as_bytes()))?;
-    Ok(path.to_owned())
+    atomic::write(directory, name, |file| file.write_all(bytes))
 }
 
 fn lock(directory: &Path) -> Result<File, RecordError> {
