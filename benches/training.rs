@@ -1,0 +1,124 @@
+//! An inner step of the reference work beside candle's automatic differentiation and the bound that matrix products set.
+//!
+//! Reference work: 792 k parameters (4 layers, width 128, 4 heads, 2 kv heads, feed-forward 344, V 256), context 64,
+//! batch 12, f32, one thread. The bound: all products of forward and backward, 6 FLOP a parameter and token, at the rate
+//! that `gemm` reaches on these shapes, and nothing else.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use gemm::Parallelism;
+use swarmloco::algorithm::adamw::adamw_step;
+use swarmloco::algorithm::spec::{AdamW, Schedule};
+use swarmloco::quantity::Seed;
+use swarmloco::sim::Streams;
+use swarmloco::training::llama::Network;
+use swarmloco::training::oracle::Oracle;
+use swarmloco::training::spec::Llama;
+
+const BATCH: usize = 12;
+
+fn shape(width: usize) -> Llama {
+    Llama {
+        layers: 4,
+        width,
+        heads: 4,
+        kv_heads: 2,
+        feed_forward: width * 344 / 128,
+        context: 64,
+        vocabulary: 256,
+        tied: false,
+    }
+}
+
+fn adamw() -> AdamW {
+    AdamW {
+        learning_rate: 1e-3,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        gradient_clip: Some(1.0),
+        schedule: Schedule::Constant,
+    }
+}
+
+/// y [m, n] = a [m, k] · b [k, n], row-major.
+fn product(m: usize, n: usize, k: usize, y: &mut [f32], a: &[f32], b: &[f32]) {
+    assert!(y.len() >= m * n && a.len() >= m * k && b.len() >= k * n, "the matrices fit their buffers");
+    // SAFETY: the buffers hold the matrices, as asserted, and y overlaps neither a nor b.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            y.as_mut_ptr(),
+            1,
+            n as isize,
+            false,
+            a.as_ptr(),
+            1,
+            k as isize,
+            b.as_ptr(),
+            1,
+            n as isize,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+fn steps(criterion: &mut Criterion) {
+    for width in [64, 128, 256] {
+        let network = Network::new(&shape(width));
+        let streams = Streams::new(Seed(1));
+        let mut theta = network.initial_parameters(streams);
+        let tokens: Vec<u32> = (0..BATCH * 65).map(|i| (i * 7919 % 256) as u32).collect();
+        let mut group = criterion.benchmark_group(format!("inner step/{width}"));
+        group.sample_size(10).throughput(Throughput::Elements((BATCH * 64) as u64));
+
+        let mut buffers = network.buffers(BATCH);
+        let (mut gradient, mut m, mut v) = (vec![0.0; theta.len()], vec![0.0; theta.len()], vec![0.0; theta.len()]);
+        let (spec, mut step) = (adamw(), 0);
+        group.bench_function("engine", |bencher| {
+            bencher.iter(|| {
+                step += 1;
+                let loss = network.gradient(&mut buffers, &theta, &tokens, &mut gradient);
+                adamw_step(&spec, &mut theta, &gradient, &mut m, &mut v, step, 1e-5, 1.0);
+                loss
+            });
+        });
+        let oracle = Oracle::new(&network, &theta).expect("because candle works");
+        group.bench_function("candle, gradient alone", |bencher| {
+            bencher.iter(|| black_box(oracle.gradient(&tokens).expect("because candle works")));
+        });
+
+        let rows = BATCH * 64;
+        let weights: Vec<[usize; 2]> = network
+            .layout()
+            .tensors()
+            .iter()
+            .filter(|tensor| tensor.shape.len() == 2 && tensor.name != "model.embed_tokens.weight")
+            .map(|tensor| [tensor.shape[0], tensor.shape[1]])
+            .collect();
+        let widest = weights.iter().flatten().copied().max().expect("there are matrices");
+        let (x, w) = (vec![0.5; rows * widest], vec![0.5; widest * widest.max(rows)]);
+        let mut y = vec![0.0; widest * rows.max(widest)];
+        group.bench_function("bound", |bencher| {
+            bencher.iter(|| {
+                for &[out, input] in &weights {
+                    product(rows, out, input, &mut y, &x, &w);
+                    product(rows, input, out, &mut y, &x, &w);
+                    product(out, input, rows, &mut y, &w, &x);
+                }
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, steps);
+criterion_main!(benches);
