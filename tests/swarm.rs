@@ -3,7 +3,7 @@
 use rand::Rng;
 use swarmloco::algorithm::Layout;
 use swarmloco::host::plan;
-use swarmloco::protocol::rows::Rows;
+use swarmloco::protocol::rows::{Outcome, Rows};
 use swarmloco::protocol::{Event, Swarm, SwarmState};
 use swarmloco::quantity::Seed;
 use swarmloco::scenario::Scenario;
@@ -100,6 +100,7 @@ fn every_round_rule_and_exchange_runs_to_its_end_under_churn() {
         &["protocol.round=barrier", "protocol.exchange=ring", "protocol.compression=none"],
         &["protocol.round=barrier", "protocol.exchange=ring", "protocol.compression=int8"],
         &["network={store_egress: 1 Mbit/s, put_timeout: 20 s, get_timeout: 30 s}"],
+        &["network={last_modified: upload_start}"],
     ] {
         for seed in ["seed=1", "seed=2", "seed=3"] {
             let scenario = scenario(&[overrides, &[seed]].concat());
@@ -109,6 +110,24 @@ fn every_round_rule_and_exchange_runs_to_its_end_under_churn() {
             assert!(rows.rounds.is_sorted_by_key(|row| (row.time_s, row.bytes_up, row.bytes_down)));
         }
     }
+}
+
+#[test]
+fn an_upload_dated_by_its_start_is_late_only_when_nobody_can_get_it() {
+    // A payload is 0.7 kB: the slow peer's takes 19 s, and the deadline is 10 s after the boundary.
+    let late = |overrides: &[&str]| {
+        let slow = "peers=[{name: quick, count: 2, step_time: 5 s, uplink: 1 Mbit/s, downlink: 4 Mbit/s}, \
+                    {name: slow, count: 1, step_time: 5 s, uplink: 300 bit/s, downlink: 4 Mbit/s}]";
+        let (_, rows) = run(&scenario(&[&[slow], overrides].concat()), 1, None);
+        let slow = rows.peers.iter().filter(|row| row.class == "slow");
+        let outcomes: Vec<(Outcome, f64)> = slow.map(|row| (row.outcome, row.upload_s.unwrap_or(f64::NAN))).collect();
+        outcomes
+    };
+    let (by_end, by_start) = (late(&[]), late(&["network={last_modified: upload_start}"]));
+    assert!(by_end.iter().all(|(outcome, seconds)| *outcome == Outcome::Late && *seconds > 10.0), "{by_end:?}");
+    assert!(by_start.iter().all(|(outcome, _)| *outcome == Outcome::Gathered), "{by_start:?}");
+    let cut = late(&["network={last_modified: upload_start}", "protocol.round.window.gather_timeout=12 s"]);
+    assert!(cut.iter().all(|(outcome, _)| *outcome == Outcome::Late), "{cut:?}");
 }
 
 #[test]

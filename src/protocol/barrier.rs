@@ -24,7 +24,7 @@ use super::rows::Outcome;
 use super::spec::{Exchange, RoundRule, Wait};
 use super::swarm::{Swarm, purpose, tag};
 use crate::net::{FlowId, ring};
-use crate::quantity::{Bytes, Duration, PeerId};
+use crate::quantity::{Bytes, Duration, PeerId, Round};
 use crate::sim::{Outbox, SimTime};
 
 /// Where the round is.
@@ -162,8 +162,10 @@ impl Swarm<'_> {
         let contributors: Vec<PeerId> = self.state.barrier.done.iter().copied().collect();
         match self.spec.protocol.exchange {
             Exchange::ObjectStore => {
+                self.state.store.remove_before(Round(self.state.round));
                 let everyone = contributors.len();
-                self.state.selection = Some(Selection::new(self.state.round, &contributors, everyone, 0, now));
+                self.state.selection =
+                    Some(Selection::new(self.state.round, &contributors, everyone, 0, now, SimTime::MAX));
                 for &peer in &contributors {
                     self.begin_upload(peer, now, outbox);
                 }

@@ -2,7 +2,9 @@
 //!
 //! The rule, as long as no validator ranks: of the peers that trained in the round, the first `gather` by registration
 //! are the gather set and the next `reserve` stand in for those of them whose payload is not in the store in time.
-//! The set is fixed when all of the gather set have arrived, and at the deadline at the latest.
+//! A payload is in time if the store dates it so ([`LastModified`](crate::net::store::LastModified)). The set is fixed when all
+//! of the gather set have arrived, and at the deadline at the latest; where an upload is dated by its start, one that
+//! is under way at the deadline may still count, and is waited for until the gather's time-out.
 //!
 //! A peer begins to gather when its own upload is over, and asks for each payload of the gather set as soon as it is in
 //! the store; stand-ins follow in a second phase, when the first is through (as in the public code). All that a peer
@@ -20,7 +22,8 @@ use super::rows::Outcome;
 use super::spec::RoundRule;
 use super::swarm::{Swarm, tag};
 use crate::net::FlowId;
-use crate::quantity::{Bytes, PeerId};
+use crate::net::store::{ObjectKey, ObjectKind};
+use crate::quantity::{Bytes, PeerId, Round};
 use crate::sim::{Outbox, SimTime};
 
 /// Whose payloads a round waits for, and which of them are there.
@@ -32,7 +35,7 @@ pub struct Selection {
     pub gather: Vec<PeerId>,
     /// Stand-ins, in order of registration.
     pub reserve: Vec<PeerId>,
-    /// Peers whose payload was in the store before the set was fixed.
+    /// Peers whose payload was in the store, and dated in time, before the set was fixed.
     pub stored: BTreeSet<PeerId>,
     /// Peers whose payload will not come.
     pub failed: BTreeSet<PeerId>,
@@ -42,6 +45,8 @@ pub struct Selection {
     pub open: bool,
     /// When the exchange began.
     pub since: SimTime,
+    /// The latest date of a payload that counts.
+    pub deadline: SimTime,
 }
 
 /// A set that is settled.
@@ -56,7 +61,14 @@ pub struct Fixed {
 impl Selection {
     /// The selection among `candidates`, which are in order of registration.
     #[must_use]
-    pub fn new(round: u32, candidates: &[PeerId], gather: usize, reserve: usize, now: SimTime) -> Self {
+    pub fn new(
+        round: u32,
+        candidates: &[PeerId],
+        gather: usize,
+        reserve: usize,
+        now: SimTime,
+        deadline: SimTime,
+    ) -> Self {
         let (gather, rest) = candidates.split_at(gather.min(candidates.len()));
         Self {
             round,
@@ -67,6 +79,7 @@ impl Selection {
             fixed: None,
             open: true,
             since: now,
+            deadline,
         }
     }
 
@@ -137,11 +150,20 @@ impl Swarm<'_> {
     /// The peer's payload is in the store.
     pub(super) fn uploaded(&mut self, peer: PeerId, bytes: Bytes, now: SimTime, outbox: &mut Outbox<Event>) {
         self.state.bytes_up += bytes.0;
-        let seconds = (now - self.state.peers[peer.index()].since).as_secs_f64();
+        let state = &self.state.peers[peer.index()];
+        let (began, round) = (state.since, state.activity_round);
+        let key = ObjectKey { round: Round(round), peer, kind: ObjectKind::Payload };
+        self.state.store.put(key, bytes, began, now);
         if let Some(row) = self.state.recorder.peer(peer) {
-            row.upload_s = Some(seconds);
+            row.upload_s = Some((now - began).as_secs_f64());
         }
-        if let Some(selection) = self.state.selection.as_mut().filter(|selection| selection.fixed.is_none()) {
+        let dated = self.state.store.head(key).map(|object| object.last_modified);
+        let counts = |selection: &&mut Selection| {
+            selection.round == round && dated.is_some_and(|date| date <= selection.deadline)
+        };
+        if let Some(selection) =
+            self.state.selection.as_mut().filter(|selection| selection.fixed.is_none()).filter(counts)
+        {
             selection.stored.insert(peer);
             if selection.gather.contains(&peer) {
                 self.announce(peer, now, outbox);
@@ -194,7 +216,7 @@ impl Swarm<'_> {
         let endpoint = self.state.peers[peer.index()].endpoint;
         let started = self.state.network.start_flow(
             now,
-            self.state.store,
+            self.state.store_endpoint,
             endpoint,
             bytes,
             tag(peer, super::swarm::purpose::GATHER),
@@ -302,7 +324,7 @@ mod tests {
     #[test]
     fn stand_ins_replace_the_missing_in_order_of_registration() {
         // The reference's test: gather [1, 2], only 1 there, reserve [3, 4] gives [1, 3].
-        let mut selection = Selection::new(0, &peers(&[1, 2, 3, 4]), 2, 2, SimTime::ZERO);
+        let mut selection = Selection::new(0, &peers(&[1, 2, 3, 4]), 2, 2, SimTime::ZERO, SimTime::MAX);
         selection.stored.extend(peers(&[1, 3, 4]));
         assert_eq!(selection.fix(), peers(&[1, 3]));
         assert_eq!(selection.outcome(PeerId(3)), Some(Outcome::Reserve));
@@ -312,14 +334,14 @@ mod tests {
 
     #[test]
     fn nobody_stands_in_where_nobody_is_missing() {
-        let mut selection = Selection::new(0, &peers(&[5, 1, 3]), 2, 1, SimTime::ZERO);
+        let mut selection = Selection::new(0, &peers(&[5, 1, 3]), 2, 1, SimTime::ZERO, SimTime::MAX);
         selection.stored.extend(peers(&[1, 3, 5]));
         assert_eq!(selection.fix(), peers(&[1, 5]), "the gather set is the first two by registration");
     }
 
     #[test]
     fn fewer_candidates_than_places_are_all_gathered() {
-        let mut selection = Selection::new(0, &peers(&[2]), 20, 10, SimTime::ZERO);
+        let mut selection = Selection::new(0, &peers(&[2]), 20, 10, SimTime::ZERO, SimTime::MAX);
         assert_eq!((selection.gather.len(), selection.reserve.len()), (1, 0));
         assert!(selection.fix().is_empty(), "its payload has not arrived");
     }

@@ -196,7 +196,8 @@ impl Swarm<'_> {
             return self.next_activity(peer, now, outbox);
         }
         let endpoint = self.state.peers[peer.index()].endpoint;
-        let flow = self.state.network.start_flow(now, self.state.store, endpoint, bytes, tag(peer, purpose::CATCH_UP));
+        let store = self.state.store_endpoint;
+        let flow = self.state.network.start_flow(now, store, endpoint, bytes, tag(peer, purpose::CATCH_UP));
         self.turn_to(peer, now, Activity::CatchingUp { flow, target });
     }
 

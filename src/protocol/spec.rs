@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::spec::{Aggregation, Compression, OuterOptimizer};
 use crate::cost::{Device, Distribution};
+use crate::net::store::LastModified;
 use crate::quantity::{Bandwidth, Duration};
 use crate::training::spec::InnerOptimizer;
 
@@ -158,4 +159,6 @@ pub struct NetworkSpec {
     pub put_timeout: Option<Duration>,
     /// A download that lasts longer is given up; `None`: never.
     pub get_timeout: Option<Duration>,
+    /// How the store dates an upload; by this date a payload is in time or late.
+    pub last_modified: LastModified,
 }

@@ -15,6 +15,7 @@ use super::population::Population;
 use super::recorder::Recorder;
 use super::rows::{EvaluationRow, RoundRow};
 use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule};
+use crate::net::store::ObjectStore;
 use crate::net::{Completion, EndpointId, FlowId, Network};
 use crate::quantity::{Bandwidth, Bytes, Duration, PeerId, Round, Seed};
 use crate::sim::{EventKey, Outbox, SimTime, World};
@@ -52,7 +53,8 @@ pub struct SwarmSpec {
 pub struct SwarmState {
     pub(super) population: Population,
     pub(super) network: Network,
-    pub(super) store: EndpointId,
+    pub(super) store: ObjectStore,
+    pub(super) store_endpoint: EndpointId,
     pub(super) peers: Vec<Peer>,
     /// The t of the current θ(t).
     pub(super) round: u32,
@@ -101,7 +103,7 @@ impl<'a> Swarm<'a> {
         let population = Population::new(spec.seed);
         let mut network = Network::new();
         let unlimited = |limit: Option<Bandwidth>| limit.unwrap_or(Bandwidth::UNLIMITED);
-        let store = network.add_endpoint(
+        let store_endpoint = network.add_endpoint(
             unlimited(spec.network.store_egress),
             unlimited(spec.network.store_ingress),
             Duration::ZERO,
@@ -133,7 +135,8 @@ impl<'a> Swarm<'a> {
         let state = SwarmState {
             population,
             network,
-            store,
+            store: ObjectStore::new(spec.network.last_modified),
+            store_endpoint,
             peers,
             round: 0,
             round_start: SimTime::ZERO,
@@ -250,7 +253,7 @@ impl<'a> Swarm<'a> {
         let flow = self.state.network.start_flow(
             now,
             endpoint,
-            self.state.store,
+            self.state.store_endpoint,
             self.spec.payload,
             tag(peer, purpose::UPLOAD),
         );

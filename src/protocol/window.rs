@@ -17,8 +17,12 @@ use super::peer::Activity;
 use super::rows::Phase;
 use super::spec::{RoundRule, Window};
 use super::swarm::Swarm;
-use crate::quantity::PeerId;
+use crate::net::store::LastModified;
+use crate::quantity::{PeerId, Round};
 use crate::sim::{Outbox, SimTime};
+
+/// Rounds whose payloads the store keeps.
+const ROUNDS_KEPT: u32 = 2;
 
 impl Swarm<'_> {
     /// The first window: everyone who is there trains.
@@ -45,8 +49,15 @@ impl Swarm<'_> {
         let trained = self.stop_training(now);
         let mut candidates = trained.clone();
         candidates.sort_unstable_by_key(|peer| (self.state.peers[peer.index()].registered, *peer));
-        self.state.selection =
-            Some(Selection::new(self.state.round, &candidates, window.gather as usize, window.reserve as usize, now));
+        self.state.selection = Some(Selection::new(
+            self.state.round,
+            &candidates,
+            window.gather as usize,
+            window.reserve as usize,
+            now,
+            now + window.upload_deadline,
+        ));
+        self.state.store.remove_before(Round(self.state.round.saturating_sub(ROUNDS_KEPT)));
         outbox.at(now + window.upload_deadline, Event::UploadDeadline);
         outbox.at(now + window.gather_timeout, Event::GatherTimeout { round: self.state.round });
         outbox.at(now + window.length, Event::Boundary);
@@ -95,18 +106,31 @@ impl Swarm<'_> {
         trained
     }
 
-    /// Uploads count no longer.
+    /// Uploads count no longer, unless they are under way and dated by their start.
     pub(super) fn upload_deadline(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
-        if self.state.selection.as_ref().is_some_and(|selection| selection.fixed.is_none()) {
+        let Some(selection) = self.state.selection.as_ref().filter(|selection| selection.fixed.is_none()) else {
+            return;
+        };
+        let may_count = self.spec.network.last_modified == LastModified::UploadStart
+            && selection
+                .gather
+                .iter()
+                .any(|peer| matches!(self.state.peers[peer.index()].activity, Activity::Uploading { .. }));
+        if !may_count {
             self.fix_selection(now, outbox);
         }
     }
 
     /// Gathers of `round` have failed if they are not through.
     pub(super) fn gather_timeout(&mut self, round: u32, now: SimTime, outbox: &mut Outbox<Event>) {
-        match self.state.selection.as_mut().filter(|selection| selection.round == round) {
-            Some(selection) => selection.open = false,
+        let current = |selection: &&mut Selection| selection.round == round;
+        match self.state.selection.as_mut().filter(current) {
+            Some(selection) if selection.fixed.is_none() => self.fix_selection(now, outbox),
+            Some(_) => {}
             None => return,
+        }
+        if let Some(selection) = self.state.selection.as_mut() {
+            selection.open = false;
         }
         for index in 0..self.state.peers.len() {
             if matches!(self.state.peers[index].activity, Activity::Gathering { .. }) {

@@ -9,6 +9,7 @@ use super::reader::{Fields, Reader, meant};
 use super::{Evaluation, Scenario, Training};
 use crate::algorithm::spec::Compression;
 use crate::cost::deployment::{self, Deployment, Shape};
+use crate::net::store::LastModified;
 use crate::protocol::spec::{Exchange, NetworkSpec, Protocol, RoundRule};
 use crate::quantity::{Bandwidth, Seed};
 use crate::training::spec::{InnerOptimizer, Model};
@@ -192,11 +193,16 @@ fn network(reader: &Reader, node: &Node) -> Option<NetworkSpec> {
         let store_egress = fields.optional("store_egress", |node| reader.quantity::<Bandwidth>(node));
         let put_timeout = fields.optional("put_timeout", |node| reader.span(node));
         let get_timeout = fields.optional("get_timeout", |node| reader.span(node));
+        let last_modified = fields.or("last_modified", LastModified::UploadEnd, |node| {
+            let variant = reader.variant(node, "date of an upload", &["upload_end", "upload_start"])?;
+            Some(if variant.name == "upload_start" { LastModified::UploadStart } else { LastModified::UploadEnd })
+        });
         Some(NetworkSpec {
             store_ingress: store_ingress?,
             store_egress: store_egress?,
             put_timeout: put_timeout?,
             get_timeout: get_timeout?,
+            last_modified: last_modified?,
         })
     })
 }

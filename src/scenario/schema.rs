@@ -527,6 +527,15 @@ struct Network {
     put_timeout: Option<Duration>,
     /// A gather that lasts longer is given up. Default: never.
     get_timeout: Option<Duration>,
+    /// How the store dates an upload, and so which are late: a multipart upload by its start. Default `upload_end`.
+    last_modified: Option<LastModified>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum LastModified {
+    UploadEnd,
+    UploadStart,
 }
 
 /// The JSON Schema (draft-07) of a scenario file.
