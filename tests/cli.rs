@@ -108,6 +108,42 @@ fn there_is_nothing_to_resume_in_a_new_directory() {
     assert!(status == 2 && stderr.contains("no checkpoint to resume from"), "{status}: {stderr}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_resumed_to_the_same_bytes() {
+    let directory = with_scenario(&TINY.replace("rounds: 3", "rounds: 300"));
+    let whole = run(directory.path(), &["run", "tiny.yaml", "--out", "whole", "--threads", "1"]);
+    assert_eq!(whole.0, 0, "{}", whole.2);
+
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("swarmloco"))
+        .current_dir(directory.path())
+        .args(["run", "tiny.yaml", "--out", "cut", "--threads", "2", "--quiet"])
+        .spawn()
+        .expect("the program starts");
+    // The directory appears when the program listens to signals and is about to simulate.
+    while !directory.path().join("cut").exists() {
+        assert_eq!(child.try_wait().expect("it can be waited for"), None, "it ended before it began");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("`kill` is there").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+
+    let cut = entries(&directory.path().join("cut"));
+    assert!(cut.iter().any(|name| name == "rounds.parquet"), "what is done is readable: {cut:?}");
+    assert!(!cut.iter().any(|name| name.contains("tmp")), "nothing half-written is left: {cut:?}");
+    let (status, _, stderr) = run(directory.path(), &["run", "tiny.yaml", "--out", "cut"]);
+    assert!(status == 2 && stderr.contains("--resume"), "it is neither continued nor replaced unasked: {stderr}");
+    let (status, _, stderr) = run(directory.path(), &["run", "tiny.yaml", "--out", "cut", "--resume"]);
+    assert_eq!(status, 0, "{stderr}");
+    for table in ["rounds", "peers", "evaluations", "timeline"] {
+        let read = |run: &str| fs::read(directory.path().join(run).join(format!("{table}.parquet")));
+        assert_eq!(read("whole").expect("written"), read("cut").expect("written"), "{table} differs");
+    }
+    let manifest = |run: &str| fs::read_to_string(directory.path().join(run).join("manifest.json")).expect("written");
+    assert_eq!(manifest("whole"), manifest("cut"));
+}
+
 #[test]
 fn an_estimate_has_the_fields_that_machines_read() {
     let directory = with_scenario(TINY);

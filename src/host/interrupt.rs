@@ -19,9 +19,18 @@ impl Interrupt {
         let interrupt = Self::default();
         let flag = interrupt.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        // Registered here and not on the thread, so that no Ctrl-C after this line ends the process unasked.
+        let mut signals = {
+            let _entered = runtime.enter();
+            #[cfg(unix)]
+            let signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+            #[cfg(windows)]
+            let signals = tokio::signal::windows::ctrl_c()?;
+            signals
+        };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
+                while signals.recv().await.is_some() {
                     if flag.0.swap(true, Ordering::Relaxed) {
                         std::process::exit(INTERRUPTED);
                     }
