@@ -231,6 +231,10 @@ fn what_is_no_run_is_not_read_as_one() {
     let error = open_error(place.path());
     assert!(matches!(error, RecordError::Format { found: 99, .. }), "{error}");
     assert!(error.is_input());
+    write(r#"{"format": 1, "program": {"name": "swarmloco", "version": "0.1.0"}, "scenario": {}}"#);
+    assert!(matches!(open_error(place.path()), RecordError::OtherBuild { .. }));
+    assert!(matches!(RunDirectory::create(place.path(), false), Err(RecordError::OtherBuild { .. })));
+    assert!(RunDirectory::create(place.path(), true).is_ok(), "what this program wrote it may replace");
 }
 
 #[test]

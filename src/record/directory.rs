@@ -63,7 +63,7 @@ impl RunDirectory {
         let foreign = foreign_entry(path).map_err(RecordError::io("read", path))?;
         let mut previous = match read_manifest(path) {
             Ok(manifest) => Some(manifest),
-            Err(RecordError::Format { .. }) if overwrite => None,
+            Err(RecordError::Format { .. } | RecordError::OtherBuild { .. }) if overwrite => None,
             Err(RecordError::NotARun { .. }) if foreign.is_none() => None,
             Err(RecordError::NotARun { .. } | RecordError::Malformed { .. }) => {
                 let found = foreign.unwrap_or_else(|| MANIFEST.to_owned());
@@ -260,7 +260,7 @@ fn read_manifest(directory: &Path) -> Result<Manifest, RecordError> {
     if format != FORMAT {
         return Err(RecordError::Format { path, found: format, expected: FORMAT });
     }
-    parse(&path, &text)
+    serde_json::from_str(&text).map_err(|error| RecordError::OtherBuild { path, reason: error.to_string() })
 }
 
 /// The file's text; `None` if there is no such file.

@@ -31,7 +31,7 @@ pub enum RecordError {
     },
     /// The directory holds a finished run.
     #[error("`{}` holds a finished run already", path.display())]
-    #[diagnostic(help("choose another directory, or remove this one"))]
+    #[diagnostic(help("`--overwrite` replaces it, `--out` puts the run elsewhere"))]
     Finished {
         /// The directory.
         path: PathBuf,
@@ -70,6 +70,15 @@ pub enum RecordError {
         /// Ours.
         expected: u32,
     },
+    /// The manifest has our format, but its scenario has other fields than ours.
+    #[error("`{}` was written by another build of the program, or was changed: {reason}", path.display())]
+    #[diagnostic(help("run the scenario again with `--overwrite`"))]
+    OtherBuild {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file is not what its name says.
     #[error("`{}` cannot be read: {reason}", path.display())]
     #[diagnostic(help("it was changed or damaged after it was written: run the scenario again"))]
@@ -107,6 +116,7 @@ impl RecordError {
             | Self::NotARun { .. }
             | Self::Missing { .. }
             | Self::Format { .. }
+            | Self::OtherBuild { .. }
             | Self::Malformed { .. }
             | Self::NoCheckpoint { .. } => true,
         }

@@ -87,6 +87,7 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
             arrivals: None,
         }],
         network: NetworkSpec {
+            last_modified: swarmloco::net::store::LastModified::UploadEnd,
             store_ingress: None,
             store_egress: Some(Bandwidth::from_bits_per_second(4e11)),
             put_timeout: None,
