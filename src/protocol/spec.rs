@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::spec::{Aggregation, Compression, OuterOptimizer};
 use crate::cost::{Device, Distribution};
-use crate::net::store::LastModified;
+pub use crate::net::store::LastModified;
 use crate::quantity::{Bandwidth, Duration};
 use crate::training::spec::InnerOptimizer;
 

@@ -9,8 +9,7 @@ use super::reader::{Fields, Reader, meant};
 use super::{Evaluation, Scenario, Training};
 use crate::algorithm::spec::Compression;
 use crate::cost::deployment::{self, Deployment, Shape};
-use crate::net::store::LastModified;
-use crate::protocol::spec::{Exchange, NetworkSpec, Protocol, RoundRule};
+use crate::protocol::spec::{Exchange, LastModified, NetworkSpec, Protocol, RoundRule};
 use crate::quantity::{Bandwidth, Seed};
 use crate::training::spec::{InnerOptimizer, Model};
 
