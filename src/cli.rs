@@ -3,6 +3,7 @@
 //! stdout is data, stderr is progress and messages. Exit status: 0 done, 1 the run failed, 2 the input was unusable,
 //! 130 interrupted and resumable.
 
+pub mod bench;
 pub mod codec;
 pub mod estimate;
 mod failure;
@@ -37,6 +38,7 @@ enum Verb {
     Validate(validate::Args),
     Schema(schema::Args),
     Codec(codec::Args),
+    Bench(bench::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Validate(args) => validate::execute(args),
         Verb::Schema(args) => schema::execute(args),
         Verb::Codec(args) => codec::execute(args),
+        Verb::Bench(args) => bench::execute(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The only place with wall-clock, threads of its own, signals and tokio: it drives a swarm and keeps what it makes.
 
+pub mod bench;
 pub mod interrupt;
 pub mod measure;
 pub mod plan;

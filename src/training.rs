@@ -21,6 +21,7 @@ mod pool;
 mod quadratic;
 pub mod spec;
 mod trainer;
+pub mod yardstick;
 
 use thiserror::Error;
 

@@ -19,7 +19,7 @@ mod buffers;
 mod forward;
 
 mod pointwise;
-mod product;
+pub(super) mod product;
 
 use std::ops::Range;
 

@@ -1,0 +1,171 @@
+//! `swarmloco bench`: how fast this machine trains the proxy models of a swarm.
+
+use clap::{Subcommand, ValueEnum};
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::cli::Failure;
+use crate::host::bench::{Engine, TrainingBench, TrainingRate};
+use crate::training::spec::Llama;
+
+/// Measure how fast this machine works.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Training(Training),
+}
+
+/// Inner steps of many peers, from the same θ.
+#[derive(Debug, clap::Args)]
+struct Training {
+    /// Sizes that differ from the reference model, e.g. `width=256,layers=2`; `feed_forward` follows `width`
+    #[arg(long, value_name = "SIZE=N,…", default_value = "")]
+    model: String,
+    /// Sequences per peer and step
+    #[arg(long, default_value_t = 12)]
+    batch: usize,
+    /// Peers, each with weights and moments of its own
+    #[arg(long, default_value_t = 16)]
+    peers: usize,
+    /// Threads; default: all cores
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Inner steps of each peer between two readings of the clock
+    #[arg(long, default_value_t = 4)]
+    steps: u32,
+    /// How long to measure
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// What trains
+    #[arg(long, value_enum, default_value_t = EngineName::Fused)]
+    engine: EngineName,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    /// This program's engine.
+    Fused,
+    /// Candle's automatic differentiation; set `CANDLE_NUM_THREADS=1` and `RAYON_NUM_THREADS=1` for one thread a peer.
+    Candle,
+    /// The matrix products alone: the bound.
+    Products,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Lines for a person.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The reference model: 792 k parameters.
+const REFERENCE: Llama = Llama {
+    layers: 4,
+    width: 128,
+    heads: 4,
+    kv_heads: 2,
+    feed_forward: 344,
+    context: 64,
+    vocabulary: 256,
+    tied: false,
+};
+
+#[derive(Debug, Error, Diagnostic)]
+enum BenchError {
+    #[error("`{item}` is not a size of the model")]
+    #[diagnostic(help(
+        "write `NAME=N`, with layers, width, heads, kv_heads, feed_forward, context or vocabulary, separated by commas"
+    ))]
+    Size { item: String },
+    #[error("`--{option}` is at least 1")]
+    Zero { option: &'static str },
+}
+
+/// Measures, and prints the result to stdout.
+///
+/// # Errors
+/// The model's sizes are unusable.
+pub fn execute(args: &Args) -> Result<(), Failure> {
+    let What::Training(args) = &args.what;
+    let bench = bench(args).map_err(Failure::unusable)?;
+    let rate = bench.run().map_err(Failure::unusable)?;
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&rate).expect("because a rate is plain data")),
+        Format::Text => print(&rate),
+    }
+    Ok(())
+}
+
+fn bench(args: &Training) -> Result<TrainingBench, BenchError> {
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let counts = [("peers", args.peers), ("threads", threads), ("steps", args.steps as usize), ("batch", args.batch)];
+    if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+        return Err(BenchError::Zero { option });
+    }
+    let engine = match args.engine {
+        EngineName::Fused => Engine::Fused,
+        EngineName::Candle => Engine::Candle,
+        EngineName::Products => Engine::Products,
+    };
+    let (model, batch, peers, steps, seconds) = (model(&args.model)?, args.batch, args.peers, args.steps, args.seconds);
+    Ok(TrainingBench { engine, model, batch, peers, threads, steps, seconds })
+}
+
+fn model(sizes: &str) -> Result<Llama, BenchError> {
+    let mut model = REFERENCE;
+    let mut feed_forward = None;
+    for item in sizes.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let unknown = || BenchError::Size { item: item.to_owned() };
+        let (name, size) = item.split_once('=').ok_or_else(unknown)?;
+        let size: usize = size.parse().map_err(|_| unknown())?;
+        match name {
+            "layers" => model.layers = size,
+            "width" => model.width = size,
+            "heads" => model.heads = size,
+            "kv_heads" => model.kv_heads = size,
+            "feed_forward" => feed_forward = Some(size),
+            "context" => model.context = size,
+            "vocabulary" => model.vocabulary = size,
+            _ => return Err(unknown()),
+        }
+    }
+    let in_proportion = model.width * REFERENCE.feed_forward / REFERENCE.width;
+    model.feed_forward = feed_forward.unwrap_or(in_proportion);
+    Ok(model)
+}
+
+fn print(rate: &TrainingRate) {
+    println!("{:<22}{}", "parameters", rate.params);
+    println!("{:<22}{}", "peers", rate.peers);
+    println!("{:<22}{}", "threads", rate.threads);
+    println!("{:<22}{:.0}", "tokens a second", rate.tokens_per_second);
+    println!("{:<22}{:.1}", "peer-steps a second", rate.peer_steps_per_second);
+    println!("{:<22}{:.1}", "GFLOP/s", rate.gflops);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_changed_one_by_one() {
+        let wide = model("width=256, layers=2").unwrap();
+        assert_eq!((wide.width, wide.layers, wide.feed_forward, wide.heads), (256, 2, 688, 4));
+        assert_eq!(model("width=256,feed_forward=512").unwrap().feed_forward, 512);
+        assert_eq!(model("").unwrap(), REFERENCE);
+        for wrong in ["depth=3", "width", "width=", "width=-1"] {
+            assert!(matches!(model(wrong), Err(BenchError::Size { item }) if item == wrong));
+        }
+    }
+}
