@@ -141,7 +141,17 @@ pub fn max(values: &[f32]) -> f32 {
             lanes[lane] = larger(lanes[lane], chunk[lane]);
         }
     }
-    tail.iter().chain(&lanes).copied().fold(f32::NEG_INFINITY, larger)
+    for (lane, &value) in lanes.iter_mut().zip(tail) {
+        *lane = larger(*lane, value);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = larger(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

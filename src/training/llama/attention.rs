@@ -17,8 +17,11 @@ use crate::training::lanes::{self, LANES, dot, exp};
 /// Padded rows and widths are multiples of this many values: two vectors of sixteen.
 const TILE: usize = 32;
 
+/// Heads are padded to whole vectors.
+const HEAD: usize = LANES;
+
 /// Rows of a product that are computed together.
-const ROWS: usize = 4;
+const ROWS: usize = 8;
 
 /// The sizes of an attention layer and its rotation tables.
 #[derive(Debug, Clone)]
@@ -75,7 +78,7 @@ impl Attention {
             group: heads / kv_heads,
             width,
             context,
-            width_padded: width.next_multiple_of(TILE),
+            width_padded: width.next_multiple_of(HEAD),
             context_padded: context.next_multiple_of(TILE),
             cosines,
             sines,
@@ -150,36 +153,26 @@ impl Attention {
 
     /// Gathers a head's rows into a tile, rotated and scaled.
     #[inline(always)]
-    fn gather_rotated(&self, tile: &mut [f32], rows: &[f32], first: usize, scale: f32) {
+    fn gather_rotated<S: Simd>(&self, simd: S, tile: &mut [f32], rows: &[f32], first: usize, scale: f32) {
         let half = self.width / 2;
         let angles = self.cosines.chunks_exact(half).zip(self.sines.chunks_exact(half));
         let rows = rows.chunks_exact(self.qkv_width()).zip(tile.chunks_exact_mut(self.width_padded));
         for ((row, to), (cosines, sines)) in rows.zip(angles) {
-            let (x, y) = row[first..first + self.width].split_at(half);
-            let (to_x, to_y) = to[..self.width].split_at_mut(half);
-            for i in 0..half {
-                let (c, s) = (cosines[i] * scale, sines[i] * scale);
-                to_x[i] = x[i] * c - y[i] * s;
-                to_y[i] = y[i] * c + x[i] * s;
-            }
+            let to = to[..self.width].split_at_mut(half);
+            rotate(simd, to, row[first..first + self.width].split_at(half), cosines, sines, scale, scale);
         }
     }
 
     /// Writes a tile of gradients to a head's rows, rotated back and scaled.
     #[inline(always)]
-    fn scatter_rotated(&self, rows: &mut [f32], first: usize, tile: &[f32], scale: f32) {
+    fn scatter_rotated<S: Simd>(&self, simd: S, rows: &mut [f32], first: usize, tile: &[f32], scale: f32) {
         let half = self.width / 2;
         let stride = self.qkv_width();
         let angles = self.cosines.chunks_exact(half).zip(self.sines.chunks_exact(half));
         let rows = rows.chunks_exact_mut(stride).zip(tile.chunks_exact(self.width_padded));
         for ((row, from), (cosines, sines)) in rows.zip(angles) {
-            let (to_x, to_y) = row[first..first + self.width].split_at_mut(half);
-            let (x, y) = from[..self.width].split_at(half);
-            for i in 0..half {
-                let (c, s) = (cosines[i] * scale, sines[i] * scale);
-                to_x[i] = x[i] * c + y[i] * s;
-                to_y[i] = y[i] * c - x[i] * s;
-            }
+            let to = row[first..first + self.width].split_at_mut(half);
+            rotate(simd, to, from[..self.width].split_at(half), cosines, sines, scale, -scale);
         }
     }
 
@@ -187,7 +180,7 @@ impl Attention {
     #[inline(always)]
     fn gather(&self, tile: &mut [f32], rows: &[f32], stride: usize, first: usize) {
         for (row, to) in rows.chunks_exact(stride).zip(tile.chunks_exact_mut(self.width_padded)) {
-            to[..self.width].copy_from_slice(&row[first..first + self.width]);
+            copy(&mut to[..self.width], &row[first..first + self.width]);
         }
     }
 
@@ -195,7 +188,7 @@ impl Attention {
     #[inline(always)]
     fn scatter(&self, rows: &mut [f32], stride: usize, first: usize, tile: &[f32]) {
         for (row, from) in rows.chunks_exact_mut(stride).zip(tile.chunks_exact(self.width_padded)) {
-            row[first..first + self.width].copy_from_slice(&from[..self.width]);
+            copy(&mut row[first..first + self.width], &from[..self.width]);
         }
     }
 
@@ -213,6 +206,45 @@ impl Attention {
     fn scale(&self) -> f32 {
         1.0 / (self.width as f32).sqrt()
     }
+}
+
+/// Turns pairs (x, y) by angles and scales them; a negative `turn` turns them back.
+///
+/// Whole vectors by hand: half a head is so short that an unrolled loop would do most of it one by one.
+#[inline(always)]
+fn rotate<S: Simd>(
+    simd: S,
+    (to_x, to_y): (&mut [f32], &mut [f32]),
+    (x, y): (&[f32], &[f32]),
+    cosines: &[f32],
+    sines: &[f32],
+    scale: f32,
+    turn: f32,
+) {
+    let ((to_x, to_x_tail), (to_y, to_y_tail)) = (S::as_mut_simd_f32s(to_x), S::as_mut_simd_f32s(to_y));
+    let ((x, x_tail), (y, y_tail)) = (S::as_simd_f32s(x), S::as_simd_f32s(y));
+    let ((cosines, cosines_tail), (sines, sines_tail)) = (S::as_simd_f32s(cosines), S::as_simd_f32s(sines));
+    let (scales, turns) = (simd.splat_f32s(scale), simd.splat_f32s(turn));
+    for ((((to_x, to_y), (&x, &y)), &c), &s) in to_x.iter_mut().zip(to_y).zip(x.iter().zip(y)).zip(cosines).zip(sines) {
+        let (c, s) = (simd.mul_f32s(c, scales), simd.mul_f32s(s, turns));
+        *to_x = simd.sub_f32s(simd.mul_f32s(x, c), simd.mul_f32s(y, s));
+        *to_y = simd.add_f32s(simd.mul_f32s(y, c), simd.mul_f32s(x, s));
+    }
+    for ((((to_x, to_y), (&x, &y)), &c), &s) in
+        to_x_tail.iter_mut().zip(to_y_tail).zip(x_tail.iter().zip(y_tail)).zip(cosines_tail).zip(sines_tail)
+    {
+        let (c, s) = (c * scale, s * turn);
+        *to_x = x * c - y * s;
+        *to_y = y * c + x * s;
+    }
+}
+
+/// As `copy_from_slice`, for rows so short that calling `memmove` would take longer than moving them.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<LANES>(), from.as_chunks::<LANES>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    to_tail.iter_mut().zip(from_tail).for_each(|(to, from)| *to = *from);
 }
 
 struct Forward<'a> {
@@ -238,19 +270,17 @@ impl WithSimd for Forward<'_> {
             for (head, p) in probabilities.chunks_exact_mut(t_padded * t_padded).enumerate() {
                 if head % at.group == 0 {
                     let (k_column, v_column) = at.columns(head / at.group);
-                    at.gather_rotated(&mut scratch.k, qkv, k_column, 1.0);
+                    at.gather_rotated(simd, &mut scratch.k, qkv, k_column, 1.0);
                     at.transpose(&mut scratch.columns, &scratch.k);
                     at.gather(&mut scratch.v, qkv, at.qkv_width(), v_column);
                 }
-                at.gather_rotated(&mut scratch.q, qkv, head * at.width, at.scale());
+                at.gather_rotated(simd, &mut scratch.q, qkv, head * at.width, at.scale());
                 for t in (0..at.context).step_by(ROWS) {
                     let seen = t + ROWS;
                     let scores = &mut p[t * t_padded..seen * t_padded];
                     let q = Left { values: &scratch.q[t * d_padded..], row: d_padded, step: 1 };
                     product(simd, scores, q, &scratch.columns, t_padded, seen, 0..at.width);
-                    for (row, scores) in scores.chunks_exact_mut(t_padded).enumerate() {
-                        softmax(scores, t + row + 1);
-                    }
+                    softmax(scores, t_padded, t);
                     let p = Left { values: scores, row: t_padded, step: 1 };
                     let o = &mut scratch.o[t * d_padded..seen * d_padded];
                     product(simd, o, p, &scratch.v, d_padded, at.width, 0..seen);
@@ -284,13 +314,13 @@ impl WithSimd for Backward<'_> {
             for (head, p) in probabilities.chunks_exact(t_padded * t_padded).enumerate() {
                 let (k_column, v_column) = at.columns(head / at.group);
                 if head % at.group == 0 {
-                    at.gather_rotated(&mut scratch.k, qkv, k_column, 1.0);
+                    at.gather_rotated(simd, &mut scratch.k, qkv, k_column, 1.0);
                     at.gather(&mut scratch.v, qkv, at.qkv_width(), v_column);
                     at.transpose(&mut scratch.columns, &scratch.v);
                     scratch.dk.fill(0.0);
                     scratch.dv.fill(0.0);
                 }
-                at.gather_rotated(&mut scratch.q, qkv, head * at.width, at.scale());
+                at.gather_rotated(simd, &mut scratch.q, qkv, head * at.width, at.scale());
                 at.gather(&mut scratch.d_o, d_output, at.q_width(), head * at.width);
                 for t in (0..at.context).step_by(ROWS) {
                     let seen = t + ROWS;
@@ -298,9 +328,7 @@ impl WithSimd for Backward<'_> {
                     let d_output = Left { values: &scratch.d_o[t * d_padded..], row: d_padded, step: 1 };
                     product(simd, ds, d_output, &scratch.columns, t_padded, seen, 0..at.width);
                     let p = &p[t * t_padded..seen * t_padded];
-                    for (ds, p) in ds.chunks_exact_mut(t_padded).zip(p.chunks_exact(t_padded)) {
-                        softmax_backward(ds, p, seen);
-                    }
+                    softmax_backward(ds, p, t_padded, seen);
                     let ds = Left { values: ds, row: t_padded, step: 1 };
                     let dq = &mut scratch.dq[t * d_padded..seen * d_padded];
                     product(simd, dq, ds, &scratch.k, d_padded, at.width, 0..seen);
@@ -314,9 +342,9 @@ impl WithSimd for Backward<'_> {
                     let dv = &mut scratch.dv[s * d_padded..(s + ROWS) * d_padded];
                     product_add(simd, dv, p, &scratch.d_o, d_padded, at.width, s..rows);
                 }
-                at.scatter_rotated(qkv, head * at.width, &scratch.dq, at.scale());
+                at.scatter_rotated(simd, qkv, head * at.width, &scratch.dq, at.scale());
                 if (head + 1) % at.group == 0 {
-                    at.scatter_rotated(qkv, k_column, &scratch.dk, 1.0);
+                    at.scatter_rotated(simd, qkv, k_column, &scratch.dk, 1.0);
                     at.scatter(qkv, at.qkv_width(), v_column, &scratch.dv);
                 }
             }
@@ -324,30 +352,63 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// Softmax over the first `seen` scores of a row; the rest of the last sixteen becomes zero.
+/// Softmax of rows `first`, `first` + 1, … of the scores, each over the columns up to its own; the rest of the last
+/// sixteen becomes zero.
+///
+/// All rows go through one pass before any goes through the next, so that the long dependencies within a row (its
+/// maximum, its sum) overlap with other rows' work.
 #[inline(always)]
-fn softmax(row: &mut [f32], seen: usize) {
-    let row = &mut row[..seen.next_multiple_of(LANES)];
-    row[seen..].fill(f32::NEG_INFINITY);
-    let max = lanes::max(row);
-    for p in &mut *row {
-        *p = exp(*p - max);
+fn softmax(scores: &mut [f32], stride: usize, first: usize) {
+    let mut maxima = [0.0; ROWS];
+    for (row, (scores, max)) in scores.chunks_exact_mut(stride).zip(&mut maxima).enumerate() {
+        let (seen, scores) = seen(scores, first + row);
+        scores[seen..].fill(f32::NEG_INFINITY);
+        *max = lanes::max(scores);
     }
-    row[seen..].fill(0.0);
-    let factor = 1.0 / lanes::reduce(row, row, |sum, p, _| sum + p);
-    for p in row {
-        *p *= factor;
+    for (row, (scores, max)) in scores.chunks_exact_mut(stride).zip(maxima).enumerate() {
+        let (seen, scores) = seen(scores, first + row);
+        for strip in scores.as_chunks_mut::<LANES>().0 {
+            for p in strip {
+                *p = exp(*p - max);
+            }
+        }
+        scores[seen..].fill(0.0);
+    }
+    let mut factors = [0.0; ROWS];
+    for (row, (scores, factor)) in scores.chunks_exact_mut(stride).zip(&mut factors).enumerate() {
+        let (_, scores) = seen(scores, first + row);
+        *factor = 1.0 / lanes::reduce(scores, scores, |sum, p, _| sum + p);
+    }
+    for (row, (scores, factor)) in scores.chunks_exact_mut(stride).zip(factors).enumerate() {
+        for strip in seen(scores, first + row).1.as_chunks_mut::<LANES>().0 {
+            for p in strip {
+                *p *= factor;
+            }
+        }
     }
 }
 
-/// dS = P ∘ (dP − Σ P ∘ dP) over the first `seen` columns of a row.
+/// How many columns row t sees, and these columns rounded up to sixteen.
 #[inline(always)]
-fn softmax_backward(ds: &mut [f32], p: &[f32], seen: usize) {
+fn seen(row: &mut [f32], t: usize) -> (usize, &mut [f32]) {
+    (t + 1, &mut row[..(t + 1).next_multiple_of(LANES)])
+}
+
+/// dS = P ∘ (dP − Σ P ∘ dP) over the first `seen` columns of [`ROWS`] rows, pass by pass as in [`softmax`].
+#[inline(always)]
+fn softmax_backward(ds: &mut [f32], p: &[f32], stride: usize, seen: usize) {
     let seen = seen.next_multiple_of(LANES);
-    let (ds, p) = (&mut ds[..seen], &p[..seen]);
-    let mean = dot(ds, p);
-    for (ds, &p) in ds.iter_mut().zip(p) {
-        *ds = p * (*ds - mean);
+    let mut means = [0.0; ROWS];
+    for ((ds, p), mean) in ds.chunks_exact(stride).zip(p.chunks_exact(stride)).zip(&mut means) {
+        *mean = dot(&ds[..seen], &p[..seen]);
+    }
+    for ((ds, p), mean) in ds.chunks_exact_mut(stride).zip(p.chunks_exact(stride)).zip(means) {
+        let strips = ds[..seen].as_chunks_mut::<LANES>().0.iter_mut().zip(p[..seen].as_chunks::<LANES>().0);
+        for (ds, p) in strips {
+            for (ds, &p) in ds.iter_mut().zip(p) {
+                *ds = p * (*ds - mean);
+            }
+        }
     }
 }
 
@@ -359,7 +420,7 @@ struct Left<'a> {
     step: usize,
 }
 
-/// C = A B for [`ROWS`] rows, the first `columns` columns rounded up to tiles, over `steps`.
+/// C = A B for [`ROWS`] rows, the first `columns` columns rounded up to whole vectors, over `steps`.
 #[inline(always)]
 fn product<S: Simd>(
     simd: S,
@@ -370,13 +431,17 @@ fn product<S: Simd>(
     columns: usize,
     steps: Range<usize>,
 ) {
-    for column in (0..columns).step_by(2 * S::F32_LANES) {
-        let sums = tile(simd, a, b, stride, column, steps.clone());
-        for (row, sums) in sums.into_iter().enumerate() {
-            let (to, _) = S::as_mut_simd_f32s(&mut c[row * stride + column..][..2 * S::F32_LANES]);
-            to.copy_from_slice(&sums);
-        }
-    }
+    tiles(
+        simd,
+        c,
+        a,
+        b,
+        stride,
+        columns,
+        steps,
+        #[inline(always)]
+        |_, sum| sum,
+    );
 }
 
 /// C += A B, otherwise as [`product`].
@@ -390,34 +455,81 @@ fn product_add<S: Simd>(
     columns: usize,
     steps: Range<usize>,
 ) {
-    for column in (0..columns).step_by(2 * S::F32_LANES) {
-        let sums = tile(simd, a, b, stride, column, steps.clone());
-        for (row, sums) in sums.into_iter().enumerate() {
-            let (to, _) = S::as_mut_simd_f32s(&mut c[row * stride + column..][..2 * S::F32_LANES]);
-            for (to, sum) in to.iter_mut().zip(sums) {
-                *to = simd.add_f32s(*to, sum);
-            }
+    tiles(
+        simd,
+        c,
+        a,
+        b,
+        stride,
+        columns,
+        steps,
+        #[inline(always)]
+        |c, sum| simd.add_f32s(c, sum),
+    );
+}
+
+/// Tiles two vectors wide, and one of a single vector where that is enough.
+#[inline(always)]
+fn tiles<S: Simd>(
+    simd: S,
+    c: &mut [f32],
+    a: Left<'_>,
+    b: &[f32],
+    stride: usize,
+    columns: usize,
+    steps: Range<usize>,
+    combine: impl Fn(S::f32s, S::f32s) -> S::f32s + Copy,
+) {
+    let mut column = 0;
+    while column < columns {
+        if columns - column > S::F32_LANES {
+            store::<S, 2>(c, stride, column, tile::<S, 2>(simd, a, b, stride, column, steps.clone()), combine);
+            column += 2 * S::F32_LANES;
+        } else {
+            store::<S, 1>(c, stride, column, tile::<S, 1>(simd, a, b, stride, column, steps.clone()), combine);
+            column += S::F32_LANES;
         }
     }
 }
 
-/// [`ROWS`] rows by two vectors of A B, kept in registers.
 #[inline(always)]
-fn tile<S: Simd>(
+fn store<S: Simd, const VECTORS: usize>(
+    c: &mut [f32],
+    stride: usize,
+    column: usize,
+    sums: [[S::f32s; VECTORS]; ROWS],
+    combine: impl Fn(S::f32s, S::f32s) -> S::f32s,
+) {
+    for (row, sums) in sums.into_iter().enumerate() {
+        let (to, _) = S::as_mut_simd_f32s(&mut c[row * stride + column..][..VECTORS * S::F32_LANES]);
+        for (to, sum) in to.iter_mut().zip(sums) {
+            *to = combine(*to, sum);
+        }
+    }
+}
+
+/// [`ROWS`] rows by a few vectors of A B, kept in registers.
+#[inline(always)]
+fn tile<S: Simd, const VECTORS: usize>(
     simd: S,
     a: Left<'_>,
     b: &[f32],
     stride: usize,
     column: usize,
     steps: Range<usize>,
-) -> [[S::f32s; 2]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
-    for step in steps {
-        let (b, _) = S::as_simd_f32s(&b[step * stride + column..][..2 * S::F32_LANES]);
+) -> [[S::f32s; VECTORS]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    let Some(last) = steps.clone().last() else { return sums };
+    assert!((ROWS - 1) * a.row + last * a.step < a.values.len(), "the left operand covers the tile");
+    let rows = b[steps.start * stride..].chunks(stride);
+    for (step, b) in steps.zip(rows) {
+        let (b, _) = S::as_simd_f32s(&b[column..column + VECTORS * S::F32_LANES]);
         for (row, sums) in sums.iter_mut().enumerate() {
-            let a = simd.splat_f32s(a.values[row * a.row + step * a.step]);
-            sums[0] = simd.mul_add_f32s(a, b[0], sums[0]);
-            sums[1] = simd.mul_add_f32s(a, b[1], sums[1]);
+            // SAFETY: `row < ROWS` and `step <= last`, so the index is at most the one that was asserted.
+            let a = simd.splat_f32s(unsafe { *a.values.get_unchecked(row * a.row + step * a.step) });
+            for vector in 0..VECTORS {
+                sums[vector] = simd.mul_add_f32s(a, b[vector], sums[vector]);
+            }
         }
     }
     sums
