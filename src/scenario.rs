@@ -12,7 +12,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub struct Scenario {
     pub training: Training,
     /// The proxy model.
     pub model: Model,
+    /// A Hugging Face directory that holds θ(0); `None`: θ(0) is drawn from the seed.
+    pub initial_model: Option<PathBuf>,
     /// Its data; `None` for models that make their own.
     pub data: Option<Data>,
     /// Sequences per peer and inner step at proxy scale.

@@ -12,6 +12,7 @@
 
 pub mod backend;
 pub mod corpus;
+pub mod interchange;
 mod lanes;
 mod language;
 pub mod llama;
@@ -23,10 +24,13 @@ pub mod spec;
 mod trainer;
 pub mod yardstick;
 
+use std::path::Path;
+
 use thiserror::Error;
 
 pub use self::backend::{InnerPhase, InnerState, PhaseOutcome, TrainingBackend};
 use self::corpus::{Corpus, CorpusError};
+use self::interchange::InterchangeError;
 use self::language::{LanguageModel, Source};
 use self::llama::Network;
 use self::markov::{Markov, VOCABULARY_MAX};
@@ -41,6 +45,8 @@ use crate::sim::Streams;
 pub struct BackendSpec<'a> {
     /// The proxy model.
     pub model: &'a Model,
+    /// A directory with θ(0); `None`: drawn from the seed.
+    pub initial: Option<&'a Path>,
     /// Its data; a quadratic needs none.
     pub data: Option<&'a Data>,
     /// Sequences per peer and inner step, B.
@@ -99,6 +105,10 @@ pub enum TrainingError {
         /// Token ids of the model.
         vocabulary: usize,
     },
+    /// The model to start from cannot be used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Initial(#[from] InterchangeError),
     /// The text cannot be used.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
@@ -123,7 +133,9 @@ pub fn build(spec: &BackendSpec<'_>) -> Result<Box<dyn TrainingBackend>, Trainin
             check_llama(shape)?;
             let source = source(spec.data.ok_or(TrainingError::NoData)?, shape, streams)?;
             let (batch, sequences) = (spec.batch as usize, spec.validation_sequences as usize);
-            let objective = LanguageModel::new(Network::new(shape), source, batch, sequences, streams);
+            let network = Network::new(shape);
+            let initial = spec.initial.map(|directory| interchange::read(directory, &network)).transpose()?;
+            let objective = LanguageModel::new(network, initial, source, batch, sequences, streams);
             Ok(Box::new(Trainer::new(objective, optimizer, spec.threads)))
         }
     }
@@ -145,7 +157,11 @@ fn source(data: &Data, shape: &Llama, streams: Streams) -> Result<Source, Traini
     }
 }
 
-fn check_llama(shape: &Llama) -> Result<(), TrainingError> {
+/// Whether the sizes of a Llama fit together.
+///
+/// # Errors
+/// One is zero, or heads do not divide what they share.
+pub fn check_llama(shape: &Llama) -> Result<(), TrainingError> {
     let &Llama { layers, width, heads, kv_heads, feed_forward, context, vocabulary, tied: _ } = shape;
     let sizes = [
         ("layers", layers),

@@ -21,8 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "report",
         &["record", "protocol::rows", "protocol::spec", "algorithm::spec", "scenario", "training::spec", "cost"],
     ),
-    ("host", &["scenario", "protocol", "training", "record", "report", "cost", "sim", "algorithm::spec"]),
-    ("cli", &["host", "scenario", "protocol", "record", "report", "sim", "algorithm", "cost", "training::spec"]),
+    ("host", &["scenario", "protocol", "training", "record", "report", "cost", "sim", "algorithm"]),
+    ("cli", &["host", "scenario", "protocol", "record", "report", "sim", "algorithm", "cost", "training"]),
 ];
 
 /// Libraries and the rooms where they may be used.

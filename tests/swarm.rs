@@ -51,6 +51,7 @@ fn scenario(overrides: &[&str]) -> Scenario {
 fn backend(scenario: &Scenario, threads: usize) -> Box<dyn TrainingBackend> {
     training::build(&BackendSpec {
         model: &scenario.model,
+        initial: None,
         data: scenario.data.as_ref(),
         batch: scenario.batch,
         optimizer: &scenario.protocol.inner_optimizer,

@@ -30,6 +30,7 @@ fn quadratic() -> Quadratic {
 
 struct Case {
     model: Model,
+    initial: None,
     data: Option<Data>,
     optimizer: InnerOptimizer,
     batch: u32,
@@ -48,6 +49,7 @@ impl Case {
     fn build(&self, threads: usize) -> Box<dyn TrainingBackend> {
         build(&BackendSpec {
             model: &self.model,
+            initial: None,
             data: self.data.as_ref(),
             batch: self.batch,
             optimizer: &self.optimizer,
@@ -281,6 +283,7 @@ fn contradictions_are_refused() {
     let refused = |llama: Llama, data: Option<Data>, batch: u32| {
         build(&BackendSpec {
             model: &Model::Llama(llama),
+            initial: None,
             data: data.as_ref(),
             batch,
             optimizer: &InnerOptimizer::Gradient,
@@ -303,6 +306,7 @@ fn contradictions_are_refused() {
     assert!(matches!(
         build(&BackendSpec {
             model: &Model::Quadratic(Quadratic { condition: 0.5, ..quadratic() }),
+            initial: None,
             data: None,
             batch: 1,
             optimizer: &InnerOptimizer::Gradient,

@@ -5,7 +5,9 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::cli::Failure;
-use crate::host::bench::{Engine, TrainingBench, TrainingRate};
+use crate::host::bench::codec::CodecBench;
+use crate::host::bench::{Engine, TrainingBench};
+use crate::training::check_llama;
 use crate::training::spec::Llama;
 
 /// Measure how fast this machine works.
@@ -18,6 +20,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Training(Training),
+    Codec(Codec),
 }
 
 /// Inner steps of many peers, from the same θ.
@@ -44,6 +47,23 @@ struct Training {
     /// What trains
     #[arg(long, value_enum, default_value_t = EngineName::Fused)]
     engine: EngineName,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// A peer's payload and a round's aggregate, on one thread, beside a memory copy.
+#[derive(Debug, clap::Args)]
+struct Codec {
+    /// Sizes of the model whose tensors are compressed, as for `training`
+    #[arg(long, value_name = "SIZE=N,…", default_value = "layers=2,width=768,feed_forward=2048")]
+    model: String,
+    /// Payloads in an aggregate
+    #[arg(long, default_value_t = 20)]
+    peers: usize,
+    /// How long to measure each part
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -97,14 +117,50 @@ enum BenchError {
 /// # Errors
 /// The model's sizes are unusable.
 pub fn execute(args: &Args) -> Result<(), Failure> {
-    let What::Training(args) = &args.what;
-    let bench = bench(args).map_err(Failure::unusable)?;
-    let rate = bench.run().map_err(Failure::unusable)?;
+    match &args.what {
+        What::Training(args) => training(args),
+        What::Codec(args) => codec(args),
+    }
+}
+
+fn training(args: &Training) -> Result<(), Failure> {
+    let rate = bench(args).map_err(Failure::unusable)?.run().map_err(Failure::unusable)?;
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&rate).expect("because a rate is plain data")),
-        Format::Text => print(&rate),
+        Format::Json => print_json(&rate),
+        Format::Text => {
+            println!("{:<22}{}", "parameters", rate.params);
+            println!("{:<22}{}", "peers", rate.peers);
+            println!("{:<22}{}", "threads", rate.threads);
+            println!("{:<22}{:.0}", "tokens a second", rate.tokens_per_second);
+            println!("{:<22}{:.1}", "peer-steps a second", rate.peer_steps_per_second);
+            println!("{:<22}{:.1}", "GFLOP/s", rate.gflops);
+        }
     }
     Ok(())
+}
+
+fn codec(args: &Codec) -> Result<(), Failure> {
+    let model = model(&args.model).map_err(Failure::unusable)?;
+    check_llama(&model).map_err(Failure::unusable)?;
+    if args.peers == 0 {
+        return Err(Failure::unusable(BenchError::Zero { option: "peers" }));
+    }
+    let rate = CodecBench { model, peers: args.peers, seconds: args.seconds }.run();
+    match args.format {
+        Format::Json => print_json(&rate),
+        Format::Text => {
+            let gigabytes = |seconds: f64| 4e-9 * rate.params as f64 / seconds;
+            println!("{:<22}{}", "parameters", rate.params);
+            println!("{:<22}{:.2} ms, {:.1} GB/s", "copy", 1e3 * rate.copy_seconds, gigabytes(rate.copy_seconds));
+            println!("{:<22}{:.2} ms, {:.1} GB/s", "encode", 1e3 * rate.encode_seconds, gigabytes(rate.encode_seconds));
+            println!("{:<22}{:.2} ms", format!("apply {}", rate.peers), 1e3 * rate.apply_seconds);
+        }
+    }
+    Ok(())
+}
+
+fn print_json(rate: &impl serde::Serialize) {
+    println!("{}", serde_json::to_string_pretty(rate).expect("because a rate is plain data"));
 }
 
 fn bench(args: &Training) -> Result<TrainingBench, BenchError> {
@@ -143,15 +199,6 @@ fn model(sizes: &str) -> Result<Llama, BenchError> {
     let in_proportion = model.width * REFERENCE.feed_forward / REFERENCE.width;
     model.feed_forward = feed_forward.unwrap_or(in_proportion);
     Ok(model)
-}
-
-fn print(rate: &TrainingRate) {
-    println!("{:<22}{}", "parameters", rate.params);
-    println!("{:<22}{}", "peers", rate.peers);
-    println!("{:<22}{}", "threads", rate.threads);
-    println!("{:<22}{:.0}", "tokens a second", rate.tokens_per_second);
-    println!("{:<22}{:.1}", "peer-steps a second", rate.peer_steps_per_second);
-    println!("{:<22}{:.1}", "GFLOP/s", rate.gflops);
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! How fast this machine trains: whole inner phases of many peers, timed from outside.
+//! How fast this machine trains and compresses: whole inner phases of many peers, and whole rounds' payloads, timed from
+//! outside.
+
+pub mod codec;
 
 use serde::Serialize;
 
@@ -87,6 +90,7 @@ impl TrainingBench {
         let model = Model::Llama(self.model.clone());
         let backend = training::build(&BackendSpec {
             model: &model,
+            initial: None,
             data: Some(&Data::Markov { concentration: 0.1 }),
             batch: u32::try_from(self.batch).unwrap_or(u32::MAX),
             optimizer: &InnerOptimizer::Adamw(ADAMW),
@@ -99,7 +103,7 @@ impl TrainingBench {
                 let theta = backend.initial_parameters();
                 let mut states = vec![InnerState::default(); self.peers];
                 let mut first_step = 0;
-                self.median_call(|| {
+                median_call(self.seconds, || {
                     let phase = |(peer, state)| InnerPhase {
                         peer: PeerId(peer as u32),
                         entity: peer as u64,
@@ -133,24 +137,11 @@ impl TrainingBench {
         })
     }
 
-    /// Median wall-clock of a call \[s\], the first one, which touches all memory, left out.
-    fn median_call(&self, mut call: impl FnMut()) -> f64 {
-        call();
-        let (total, mut calls) = (Stopwatch::start(), Vec::new());
-        while calls.len() < CALLS_MIN || total.since_lap_s() < self.seconds {
-            let stopwatch = Stopwatch::start();
-            call();
-            calls.push(stopwatch.since_lap_s());
-        }
-        calls.sort_by(f64::total_cmp);
-        calls[calls.len() / 2]
-    }
-
     /// Median wall-clock of the peers' steps where each thread repeats a step of its own.
     fn on_threads(&self, make: impl Fn() -> yardstick::Step) -> f64 {
         let mut steps: Vec<yardstick::Step> = (0..self.threads).map(|_| make()).collect();
         let (repeats, threads) = (self.peers * self.steps as usize, self.threads);
-        self.median_call(|| {
+        median_call(self.seconds, || {
             std::thread::scope(|scope| {
                 for (thread, step) in steps.iter_mut().enumerate() {
                     let share = repeats / threads + usize::from(thread < repeats % threads);
@@ -159,4 +150,17 @@ impl TrainingBench {
             });
         })
     }
+}
+
+/// Median wall-clock of a call \[s\] over `seconds`, the first one, which touches all memory, left out.
+fn median_call(seconds: f64, mut call: impl FnMut()) -> f64 {
+    call();
+    let (total, mut calls) = (Stopwatch::start(), Vec::new());
+    while calls.len() < CALLS_MIN || total.since_lap_s() < seconds {
+        let stopwatch = Stopwatch::start();
+        call();
+        calls.push(stopwatch.since_lap_s());
+    }
+    calls.sort_by(f64::total_cmp);
+    calls[calls.len() / 2]
 }

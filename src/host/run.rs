@@ -20,7 +20,9 @@ use crate::record::{RecordError, RunDirectory};
 use crate::report::{self, ReportError};
 use crate::scenario::{Scenario, Training};
 use crate::sim::{Audit, Kernel};
-use crate::training::{self, BackendSpec, TrainingBackend, TrainingError};
+use crate::training::llama::Network;
+use crate::training::spec::Model;
+use crate::training::{self, BackendSpec, TrainingBackend, TrainingError, interchange};
 
 /// Wall-clock between two checkpoints \[s\].
 const CHECKPOINT_INTERVAL_S: f64 = 60.0;
@@ -109,6 +111,7 @@ pub fn run(
     let backend = match scenario.training {
         Training::Model => Some(training::build(&BackendSpec {
             model: &scenario.model,
+            initial: scenario.initial_model.as_deref(),
             data: scenario.data.as_ref(),
             batch: scenario.batch,
             optimizer: &scenario.protocol.inner_optimizer,
@@ -153,6 +156,9 @@ pub fn run(
     }
     directory.write_tables(swarm.recorder().rows())?;
     directory.write_manifest(&manifest(scenario, &kernel, &swarm, backend, Status::Finished))?;
+    if let (Model::Llama(shape), Some(theta)) = (&scenario.model, swarm.parameters()) {
+        directory.write_model(interchange::files(&Network::new(shape), theta))?;
+    }
     directory.discard_checkpoints()?;
     if !swarm.recorder().rows().rounds.is_empty() {
         report::write(&report::Run::read(RunDirectory::open(&options.out)?)?)?;

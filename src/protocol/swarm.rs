@@ -192,6 +192,12 @@ impl<'a> Swarm<'a> {
         self.state.round
     }
 
+    /// The current θ(t), where something trains.
+    #[must_use]
+    pub fn parameters(&self) -> Option<&[f32]> {
+        self.state.learning.as_ref().map(Learning::theta)
+    }
+
     /// What was recorded.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {

@@ -20,12 +20,16 @@ pub const FIGURES: &str = "figures";
 /// Locked by the process that writes.
 const LOCK: &str = ".lock";
 
+/// The directory of the final θ, as Hugging Face's libraries read it.
+const MODEL: &str = "model";
+
 /// What this program may leave in a directory before there is a manifest.
 const OURS: &[&str] = &[
     LOCK,
     HOST,
     SUMMARY,
     FIGURES,
+    MODEL,
     checkpoint::DIRECTORY,
     RoundRow::FILE,
     PeerRow::FILE,
@@ -120,6 +124,17 @@ impl RunDirectory {
     /// The file cannot be written.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
         self.write_json(MANIFEST, manifest)
+    }
+
+    /// Writes the files of a model into a directory of its own.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write_model<'a>(&self, files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Result<(), RecordError> {
+        for (name, bytes) in files {
+            write_bytes(&self.path.join(MODEL).join(name), &bytes)?;
+        }
+        Ok(())
     }
 
     /// Writes what the host measured.

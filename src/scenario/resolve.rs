@@ -30,6 +30,8 @@ pub fn scenario(reader: &Reader, root: &Node) -> Option<Scenario> {
         });
         let model = fields.required("model", |node| training::model(reader, node));
         let batch = fields.required("batch", |node| reader.integer(node, 1, 1 << 20));
+        let initial_model =
+            fields.optional("initial_model", |node| training::initial_model(reader, node, model.as_ref()));
         let data = data(reader, fields, model.as_ref(), training.as_ref());
         let evaluation = fields.or("evaluation", Evaluation { every: 1, sequences: 64 }, |node| {
             reader.map(node, "evaluation", |fields| {
@@ -49,6 +51,7 @@ pub fn scenario(reader: &Reader, root: &Node) -> Option<Scenario> {
             rounds: rounds? as u32,
             training: training?,
             model: model?,
+            initial_model: initial_model?,
             data: data?,
             batch: batch? as u32,
             evaluation: evaluation?,

@@ -86,6 +86,8 @@ struct Scenario {
     training: Option<Training>,
     /// The proxy that is really trained.
     model: Model,
+    /// A Hugging Face directory (`config.json`, `model.safetensors`) with the model to start from.
+    initial_model: Option<String>,
     /// What it trains on; a quadratic needs none.
     data: Option<Data>,
     /// Sequences per peer and inner step, proxy.

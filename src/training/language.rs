@@ -25,6 +25,8 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct LanguageModel {
     network: Network,
+    /// θ(0) where it is given.
+    initial: Option<Vec<f32>>,
     source: Source,
     /// B.
     batch: usize,
@@ -64,16 +66,17 @@ impl Source {
 }
 
 impl LanguageModel {
-    /// A network that is trained on batches of `batch` sequences and validated on `validation_sequences`.
+    /// A network that is trained from `initial` on batches of `batch` sequences and validated on `validation_sequences`.
     pub(super) fn new(
         network: Network,
+        initial: Option<Vec<f32>>,
         source: Source,
         batch: usize,
         validation_sequences: usize,
         streams: Streams,
     ) -> Self {
         let validation = source.validation(streams, validation_sequences, network.shape().context + 1);
-        Self { network, source, batch, validation, streams }
+        Self { network, initial, source, batch, validation, streams }
     }
 
     /// T + 1.
@@ -90,7 +93,7 @@ impl Objective for LanguageModel {
     }
 
     fn initial_parameters(&self) -> Vec<f32> {
-        self.network.initial_parameters(self.streams)
+        self.initial.clone().unwrap_or_else(|| self.network.initial_parameters(self.streams))
     }
 
     fn buffers(&self) -> Buffers {

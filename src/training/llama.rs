@@ -164,6 +164,21 @@ impl Network {
         buffers.losses[..sequences * self.shape.context].iter().map(|&loss| f64::from(loss)).sum()
     }
 
+    /// Logits of whole sequences, \[N, V\], from rows of T tokens.
+    ///
+    /// # Panics
+    /// As [`Self::gradient`].
+    #[must_use]
+    pub fn logits(&self, theta: &[f32], tokens: &[u32]) -> Vec<f32> {
+        let rows = tokens.chunks_exact(self.shape.context).flat_map(|row| row.iter().copied().chain([0]));
+        let rows: Vec<u32> = rows.collect();
+        let mut buffers = self.buffers(tokens.len() / self.shape.context);
+        let sequences = self.load(&mut buffers, &rows);
+        self.forward(&mut buffers, theta, sequences);
+        let blocks: Vec<_> = self.blocks(&buffers, sequences).collect();
+        blocks.iter().flat_map(|block| self.head(&mut buffers, theta, block).values.to_vec()).collect()
+    }
+
     /// Splits rows of T + 1 tokens into inputs and targets; returns the number of sequences.
     fn load(&self, buffers: &mut Buffers, tokens: &[u32]) -> usize {
         let context = self.shape.context;

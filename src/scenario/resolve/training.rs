@@ -30,6 +30,19 @@ pub fn model(reader: &Reader, node: &Node) -> Option<Model> {
     })
 }
 
+/// A directory with a model to start from; what is in it is read when the run begins.
+pub fn initial_model(reader: &Reader, node: &Node, model: Option<&Model>) -> Option<PathBuf> {
+    let directory = PathBuf::from(reader.text(node, "a directory")?);
+    if !matches!(model, Some(Model::Llama(_)) | None) {
+        return reader.report(node.place, "only a `llama` starts from a directory", "leave `initial_model` out");
+    }
+    if !directory.join("config.json").is_file() {
+        let message = format!("`{}` holds no `config.json`", directory.display());
+        return reader.report(node.place, message, "a finished run leaves its model in `RUN/model`");
+    }
+    Some(directory)
+}
+
 /// The shape of a Llama.
 pub fn llama(reader: &Reader, node: &Node) -> Option<Llama> {
     reader.map(node, "`llama`", |fields| {
