@@ -81,13 +81,13 @@ fn peak(peers: usize, threads: usize) -> (usize, usize) {
 
 #[test]
 fn a_peer_costs_twelve_bytes_a_parameter_and_a_thread_its_buffers() {
-    let (parameters, few) = peak(4, 1);
-    let (_, many) = peak(20, 1);
-    let per_peer = (many - few) as f64 / 16.0 / parameters as f64;
+    let (parameters, few) = peak(20, 1);
+    let (_, many) = peak(60, 1);
+    let per_peer = (many - few) as f64 / 40.0 / parameters as f64;
     // Payloads of a round and what they decode to are sparse: 14 bits for each of 64 in 4096, then 6 bytes.
     assert!((12.0..12.5).contains(&per_peer), "{per_peer} bytes a parameter and peer");
 
-    let (_, threads) = peak(4, 4);
+    let (_, threads) = peak(20, 4);
     let per_thread = (threads - few) as f64 / 3.0 / parameters as f64;
     // θ and gradient of the peer in work, the codec's scratch, and activations of this test's small batch.
     assert!(per_thread < 16.0, "{per_thread} bytes a parameter and thread");

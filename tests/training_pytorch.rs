@@ -83,23 +83,21 @@ const LOGITS: &[u8] = include_bytes!("fixtures/transformers_logits.safetensors")
 
 #[test]
 fn transformers_reads_our_models_and_computes_our_logits() {
-    let (file, read) = (SafeTensors::deserialize(FIXTURE), SafeTensors::deserialize(LOGITS));
-    let (file, read) = (file.expect("a safetensors file"), read.expect("a safetensors file"));
+    let file = SafeTensors::deserialize(FIXTURE).expect("a safetensors file");
     let network = network();
     let theta = flat(&file, &network, "weights");
-    let place = tempfile::tempdir().expect("a temporary directory");
-    let kept = std::env::var_os("SWARMLOCO_MODEL").map(std::path::PathBuf::from);
-    for (name, bytes) in interchange::files(&network, &theta) {
-        let directory = kept.as_deref().unwrap_or(place.path());
-        std::fs::write(directory.join(name), &bytes).expect("room for a model");
-        if kept.is_none() {
-            let what_transformers_read: Vec<u8> = values::<1>(&read, name).into_flattened();
-            assert_eq!(bytes, what_transformers_read, "{name} is what `transformers` read");
-            std::fs::write(place.path().join(name), &bytes).expect("room for a model");
+    let files = interchange::files(&network, &theta);
+    if let Some(kept) = std::env::var_os("SWARMLOCO_MODEL") {
+        for (name, bytes) in files {
+            std::fs::write(std::path::Path::new(&kept).join(name), bytes).expect("room for a model");
         }
-    }
-    if kept.is_some() {
         return;
+    }
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let read = SafeTensors::deserialize(LOGITS).expect("a safetensors file");
+    for (name, bytes) in files {
+        assert!(bytes == values::<1>(&read, name).into_flattened(), "{name} is what `transformers` has read");
+        std::fs::write(place.path().join(name), bytes).expect("room for a model");
     }
     assert_eq!(interchange::read(place.path(), &network).expect("we read what we write"), theta);
 

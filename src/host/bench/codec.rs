@@ -7,13 +7,13 @@ use rand_distr::{Distribution as _, StandardNormal};
 use serde::Serialize;
 
 use super::median_call;
+use crate::algorithm::Contribution;
 use crate::algorithm::aggregate::aggregate;
 use crate::algorithm::codec::{Scratch, decode, encode};
 use crate::algorithm::outer::OuterState;
 use crate::algorithm::spec::{
     Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, TopK, ValueCoding, VectorChunk,
 };
-use crate::algorithm::Contribution;
 use crate::quantity::Seed;
 use crate::sim::Streams;
 use crate::training::llama::Network;
