@@ -28,23 +28,12 @@ impl Accumulation {
         if beta == 0.0 || residual.is_empty() { Self::Fresh } else { Self::Decayed(beta) }
     }
 
-    /// Adds `delta` to the residual and copies the sums' bits to `bits`; all of one length.
+    /// Adds `delta` to the residual; both of one length.
     #[inline(always)]
-    pub fn add(self, residual: &mut [f32], delta: &[f32], bits: &mut [u32]) {
-        let entries = residual.iter_mut().zip(delta).zip(bits);
+    pub fn add(self, residual: &mut [f32], delta: &[f32]) {
         match self {
-            Self::Decayed(beta) => {
-                for ((e, &delta), bits) in entries {
-                    *e = *e * beta + delta;
-                    *bits = e.to_bits();
-                }
-            }
-            Self::Fresh => {
-                for ((e, &delta), bits) in entries {
-                    *e = delta;
-                    *bits = delta.to_bits();
-                }
-            }
+            Self::Decayed(beta) => residual.iter_mut().zip(delta).for_each(|(e, &delta)| *e = *e * beta + delta),
+            Self::Fresh => residual.copy_from_slice(delta),
         }
     }
 }

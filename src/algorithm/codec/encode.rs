@@ -5,6 +5,8 @@
     reason = "what runs inside `dispatch` is compiled for the registers found at run time"
 )]
 
+use std::ops::Range;
+
 use pulp::Arch;
 
 use super::{INT8, MAGIC, VERSION, from_bf16, to_bf16, total_bytes};
@@ -170,38 +172,46 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Copies the bits of one chunk to `chunk`; `origin` is the flat index of the chunk's first element.
-    #[inline(always)]
-    fn read_chunk(&mut self, cut: Cut, origin: usize, chunk: &mut [u32]) {
-        let width = cut.block[1];
-        for (bits, from) in chunk.chunks_exact_mut(width).zip((origin..).step_by(cut.columns)) {
-            match self {
-                Self::Plain(delta) => {
-                    for (bits, value) in bits.iter_mut().zip(&delta[from..from + width]) {
-                        *bits = value.to_bits();
-                    }
-                }
-                Self::Residual { residual, delta, how } => {
-                    how.add(&mut residual[from..from + width], &delta[from..from + width], bits);
-                }
+    /// The values at `place`; asked for once.
+    fn values(&mut self, place: Range<usize>) -> &[f32] {
+        match self {
+            Self::Plain(delta) => &delta[place],
+            Self::Residual { residual, delta, how } => {
+                let (how, sum, delta) = (*how, &mut residual[place.clone()], &delta[place.clone()]);
+                // Moved and not borrowed: a shim around a closure that borrows is compiled without the instruction set.
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    move || how.add(sum, delta),
+                );
+                &residual[place]
             }
         }
     }
 }
 
 /// Fills `indices` and `values` of the scratch with what is kept of a tensor.
+///
+/// A row of blocks is one contiguous stretch of the buffer: Δ is added to e in one sweep over it, which the memory
+/// prefetches well, and its blocks are then gathered from the cache.
 fn select(cut: Cut, tensor: &Tensor, source: &mut Source<'_>, scratch: &mut Scratch) {
     let Scratch { selector, chunk, indices, values, .. } = scratch;
     indices.clear();
     values.clear();
     chunk.resize(cut.chunk_len(), 0);
-    for number in 0..cut.chunks() {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || source.read_chunk(cut, tensor.offset + cut.origin(number), chunk),
-        );
-        selector.select(chunk, cut.k, indices);
-        values.extend(indices[number * cut.k..].iter().map(|&index| f32::from_bits(chunk[usize::from(index)])));
+    let [height, width] = cut.block;
+    let stretch = height * cut.columns;
+    for first in (tensor.offset..tensor.offset + tensor.len()).step_by(stretch) {
+        let stretch = source.values(first..first + stretch);
+        for column in (0..cut.columns).step_by(width) {
+            for (bits, row) in chunk.chunks_exact_mut(width).zip(stretch.chunks_exact(cut.columns)) {
+                for (bits, value) in bits.iter_mut().zip(&row[column..column + width]) {
+                    *bits = value.to_bits();
+                }
+            }
+            let chosen = indices.len();
+            selector.select(chunk, cut.k, indices);
+            values.extend(indices[chosen..].iter().map(|&index| f32::from_bits(chunk[usize::from(index)])));
+        }
     }
 }
 
