@@ -30,7 +30,6 @@ fn quadratic() -> Quadratic {
 
 struct Case {
     model: Model,
-    initial: None,
     data: Option<Data>,
     optimizer: InnerOptimizer,
     batch: u32,

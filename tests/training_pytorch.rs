@@ -82,6 +82,7 @@ fn losses_and_the_first_gradient_are_pytorchs() {
 const LOGITS: &[u8] = include_bytes!("fixtures/transformers_logits.safetensors");
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how `benches/peers/interchange.py` gets a model to read")]
 fn transformers_reads_our_models_and_computes_our_logits() {
     let file = SafeTensors::deserialize(FIXTURE).expect("a safetensors file");
     let network = network();

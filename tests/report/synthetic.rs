@@ -37,6 +37,7 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
         error_feedback: Some(0.95),
     };
     Scenario {
+        initial_model: None,
         name: name.to_owned(),
         seed: Seed(seed),
         rounds: ROUNDS,

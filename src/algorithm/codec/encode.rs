@@ -1,10 +1,5 @@
 //! From pseudo-gradient to payload.
 
-#![expect(
-    clippy::inline_always,
-    reason = "what runs inside `dispatch` is compiled for the registers found at run time"
-)]
-
 use std::ops::Range;
 
 use pulp::Arch;
