@@ -4,17 +4,14 @@
 //! batch 12, f32, one thread. The bound: all products of forward and backward, 6 FLOP a parameter and token, at the rate
 //! that `gemm` reaches on these shapes, and nothing else.
 
-use std::hint::black_box;
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gemm::Parallelism;
 use swarmloco::algorithm::adamw::adamw_step;
 use swarmloco::algorithm::spec::{AdamW, Schedule};
 use swarmloco::quantity::Seed;
 use swarmloco::sim::Streams;
 use swarmloco::training::llama::Network;
-use swarmloco::training::oracle::Oracle;
 use swarmloco::training::spec::Llama;
+use swarmloco::training::yardstick;
 
 const BATCH: usize = 12;
 
@@ -42,35 +39,6 @@ fn adamw() -> AdamW {
     }
 }
 
-/// y [m, n] = a [m, k] · b [k, n], row-major.
-fn product(m: usize, n: usize, k: usize, y: &mut [f32], a: &[f32], b: &[f32]) {
-    assert!(y.len() >= m * n && a.len() >= m * k && b.len() >= k * n, "the matrices fit their buffers");
-    // SAFETY: the buffers hold the matrices, as asserted, and y overlaps neither a nor b.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            y.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            a.as_ptr(),
-            1,
-            k as isize,
-            b.as_ptr(),
-            1,
-            n as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
 fn steps(criterion: &mut Criterion) {
     for width in [64, 128, 256] {
         let network = Network::new(&shape(width));
@@ -91,31 +59,10 @@ fn steps(criterion: &mut Criterion) {
                 loss
             });
         });
-        let oracle = Oracle::new(&network, &theta).expect("because candle works");
-        group.bench_function("candle, gradient alone", |bencher| {
-            bencher.iter(|| black_box(oracle.gradient(&tokens).expect("because candle works")));
-        });
-
-        let rows = BATCH * 64;
-        let weights: Vec<[usize; 2]> = network
-            .layout()
-            .tensors()
-            .iter()
-            .filter(|tensor| tensor.shape.len() == 2 && tensor.name != "model.embed_tokens.weight")
-            .map(|tensor| [tensor.shape[0], tensor.shape[1]])
-            .collect();
-        let widest = weights.iter().flatten().copied().max().expect("there are matrices");
-        let (x, w) = (vec![0.5; rows * widest], vec![0.5; widest * widest.max(rows)]);
-        let mut y = vec![0.0; widest * rows.max(widest)];
-        group.bench_function("bound", |bencher| {
-            bencher.iter(|| {
-                for &[out, input] in &weights {
-                    product(rows, out, input, &mut y, &x, &w);
-                    product(rows, input, out, &mut y, &x, &w);
-                    product(out, input, rows, &mut y, &w, &x);
-                }
-            });
-        });
+        let mut candle = yardstick::candle(&shape(width), BATCH, adamw());
+        group.bench_function("candle", |bencher| bencher.iter(&mut candle));
+        let mut products = yardstick::products(&shape(width), BATCH);
+        group.bench_function("bound", |bencher| bencher.iter(&mut products));
         group.finish();
     }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use assert_cmd::Command;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
+use swarmloco::protocol::rows::EvaluationRow;
+use swarmloco::record::RunDirectory;
 use tempfile::TempDir;
 
 const TINY: &str = "\
@@ -106,6 +108,52 @@ fn there_is_nothing_to_resume_in_a_new_directory() {
     let directory = with_scenario(TINY);
     let (status, _, stderr) = run(directory.path(), &["run", "tiny.yaml", "--resume"]);
     assert!(status == 2 && stderr.contains("no checkpoint to resume from"), "{status}: {stderr}");
+}
+
+#[test]
+fn a_run_starts_from_the_model_of_another() {
+    let directory = with_scenario(TINY);
+    assert_eq!(run(directory.path(), &["run", "tiny.yaml", "--out", "first"]).0, 0);
+    assert_eq!(entries(&directory.path().join("first/model")), ["config.json", "model.safetensors"]);
+    let from = ["run", "tiny.yaml", "--out", "second", "--set", "initial_model=first/model"];
+    let (status, _, stderr) = run(directory.path(), &from);
+    assert_eq!(status, 0, "{stderr}");
+    let losses = |run: &str| {
+        let rows = RunDirectory::open(&directory.path().join(run)).and_then(|run| run.read_table::<EvaluationRow>());
+        rows.expect("written").into_iter().map(|row| row.validation_loss).collect::<Vec<f64>>()
+    };
+    assert_eq!(losses("first").last(), losses("second").first(), "the second begins where the first ended");
+
+    let wider = [&from[..3], &["third"], &from[4..], &["--set", "model.llama.feed_forward=48"]].concat();
+    let (status, _, stderr) = run(directory.path(), &wider);
+    assert!(status == 2 && stderr.contains("has 32 for `intermediate_size`"), "{status}: {stderr}");
+    let (status, _, stderr) = run(directory.path(), &["run", "tiny.yaml", "--set", "initial_model=nowhere"]);
+    assert!(status == 2 && stderr.contains("`nowhere` holds no `config.json`"), "{status}: {stderr}");
+    assert!(!directory.path().join("third").exists());
+}
+
+#[test]
+fn speed_is_measured_and_impossible_shapes_are_refused() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let small = ["--model", "width=32,layers=1,heads=2,kv_heads=1,context=8", "--seconds", "0", "--format", "json"];
+    let training = [&["bench", "training", "--peers", "3", "--threads", "2", "--steps", "1"], &small[..]].concat();
+    let (status, stdout, stderr) = run(place.path(), &training);
+    assert_eq!(status, 0, "{stderr}");
+    let rate: Value = serde_json::from_str(&stdout).expect("JSON");
+    for field in ["tokens_per_second", "peer_steps_per_second", "gflops", "params"] {
+        assert!(rate[field].as_f64().is_some_and(|value| value > 0.0), "{field} in {rate}");
+    }
+    let codec = [&["bench", "codec", "--peers", "2"], &small[..]].concat();
+    let rate: Value = serde_json::from_str(&run(place.path(), &codec).1).expect("JSON");
+    assert!(rate["payload_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{rate}");
+    for (model, expected) in
+        [("heads=3", "`width` 128"), ("depth=3", "`depth=3` is not a size"), ("layers=0", "layers")]
+    {
+        for bench in ["training", "codec"] {
+            let (status, _, stderr) = run(place.path(), &["bench", bench, "--model", model]);
+            assert!(status == 2 && stderr.contains(expected), "{model}: {status}: {stderr}");
+        }
+    }
 }
 
 #[cfg(unix)]
