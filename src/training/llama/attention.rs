@@ -356,31 +356,38 @@ impl WithSimd for Backward<'_> {
 /// sixteen becomes zero.
 ///
 /// All rows go through one pass before any goes through the next, so that the long dependencies within a row (its
-/// maximum, its sum) overlap with other rows' work.
+/// maximum, its sum) overlap with other rows' work. What a row may not see is masked in registers: a store narrower than
+/// the vector that is loaded next would stall every row.
 #[inline(always)]
 fn softmax(scores: &mut [f32], stride: usize, first: usize) {
     let mut maxima = [0.0; ROWS];
     for (row, (scores, max)) in scores.chunks_exact_mut(stride).zip(&mut maxima).enumerate() {
-        let (seen, scores) = seen(scores, first + row);
-        scores[seen..].fill(f32::NEG_INFINITY);
-        *max = lanes::max(scores);
-    }
-    for (row, (scores, max)) in scores.chunks_exact_mut(stride).zip(maxima).enumerate() {
-        let (seen, scores) = seen(scores, first + row);
-        for strip in scores.as_chunks_mut::<LANES>().0 {
-            for p in strip {
-                *p = exp(*p - max);
+        let seen = first + row + 1;
+        let mut largest = [f32::NEG_INFINITY; LANES];
+        for (strip, from) in strips(scores, seen).iter().zip((0..).step_by(LANES)) {
+            for lane in 0..LANES {
+                let score = if from + lane < seen { strip[lane] } else { f32::NEG_INFINITY };
+                largest[lane] = if largest[lane] > score { largest[lane] } else { score };
             }
         }
-        scores[seen..].fill(0.0);
+        *max = lanes::max(&largest);
     }
     let mut factors = [0.0; ROWS];
-    for (row, (scores, factor)) in scores.chunks_exact_mut(stride).zip(&mut factors).enumerate() {
-        let (_, scores) = seen(scores, first + row);
-        *factor = 1.0 / lanes::reduce(scores, scores, |sum, p, _| sum + p);
+    for (row, (scores, max)) in scores.chunks_exact_mut(stride).zip(maxima).enumerate() {
+        let seen = first + row + 1;
+        let mut sums = [0.0; LANES];
+        for (strip, from) in strips(scores, seen).iter_mut().zip((0..).step_by(LANES)) {
+            for lane in 0..LANES {
+                let p = exp(strip[lane] - max);
+                let p = if from + lane < seen { p } else { 0.0 };
+                strip[lane] = p;
+                sums[lane] += p;
+            }
+        }
+        factors[row] = 1.0 / lanes::sum(sums);
     }
     for (row, (scores, factor)) in scores.chunks_exact_mut(stride).zip(factors).enumerate() {
-        for strip in seen(scores, first + row).1.as_chunks_mut::<LANES>().0 {
+        for strip in strips(scores, first + row + 1) {
             for p in strip {
                 *p *= factor;
             }
@@ -388,10 +395,10 @@ fn softmax(scores: &mut [f32], stride: usize, first: usize) {
     }
 }
 
-/// How many columns row t sees, and these columns rounded up to sixteen.
+/// The sixteens that hold the first `seen` columns of a row.
 #[inline(always)]
-fn seen(row: &mut [f32], t: usize) -> (usize, &mut [f32]) {
-    (t + 1, &mut row[..(t + 1).next_multiple_of(LANES)])
+fn strips(row: &mut [f32], seen: usize) -> &mut [lanes::Lanes] {
+    row[..seen.next_multiple_of(LANES)].as_chunks_mut().0
 }
 
 /// dS = P ∘ (dP − Σ P ∘ dP) over the first `seen` columns of [`ROWS`] rows, pass by pass as in [`softmax`].
