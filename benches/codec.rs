@@ -14,10 +14,7 @@ use rand_distr::{Distribution, StandardNormal};
 use swarmloco::algorithm::aggregate::aggregate;
 use swarmloco::algorithm::codec::{Scratch, decode, encode};
 use swarmloco::algorithm::outer::OuterState;
-use swarmloco::algorithm::spec::{
-    AdamW, Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, Schedule, TopK,
-    ValueCoding, VectorChunk,
-};
+use swarmloco::algorithm::spec::{AdamW, Aggregation, Average, Clip, Compression, OuterOptimizer, Schedule};
 use swarmloco::algorithm::{Contribution, Layout};
 
 const PEERS: u64 = 20;
@@ -42,18 +39,6 @@ fn layout() -> Layout {
     layout
 }
 
-fn production() -> Compression {
-    Compression::TopK(TopK {
-        chunk: [64, 64],
-        vectors: VectorChunk::Side,
-        k: 64,
-        even_k: true,
-        quantizer: Some(Quantizer { bits: 2, range: 6.0, coding: ValueCoding::Packed }),
-        index_coding: IndexCoding::Fixed,
-        error_feedback: Some(0.95),
-    })
-}
-
 fn normal(length: usize, seed: u64) -> Vec<f32> {
     StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(length).collect()
 }
@@ -70,7 +55,7 @@ fn codec(criterion: &mut Criterion) {
 
     let mut scratch = Scratch::default();
     for (name, compression) in [
-        ("encode", production()),
+        ("encode", Compression::production()),
         ("encode int8", Compression::Int8),
         ("encode bf16", Compression::Dense { value_bits: 16 }),
     ] {
@@ -81,14 +66,19 @@ fn codec(criterion: &mut Criterion) {
     }
 
     let payloads: Vec<Vec<u8>> = (0..PEERS)
-        .map(|peer| encode(&production(), &layout, &mut normal(parameters, peer), &mut Vec::new(), &mut scratch).bytes)
+        .map(|peer| {
+            encode(&Compression::production(), &layout, &mut normal(parameters, peer), &mut Vec::new(), &mut scratch)
+                .bytes
+        })
         .collect();
     group.bench_function("decode", |bencher| {
-        bencher.iter(|| decode(&production(), &layout, black_box(&payloads[0])));
+        bencher.iter(|| decode(&Compression::production(), &layout, black_box(&payloads[0])));
     });
 
-    let decoded: Vec<Contribution> =
-        payloads.iter().map(|payload| decode(&production(), &layout, payload).expect("an honest payload")).collect();
+    let decoded: Vec<Contribution> = payloads
+        .iter()
+        .map(|payload| decode(&Compression::production(), &layout, payload).expect("an honest payload"))
+        .collect();
     let contributions: Vec<&Contribution> = decoded.iter().collect();
     let mut out = vec![0.0; parameters];
     let aggregation = Aggregation { average: Average::Contributors, clip: Clip::MedianNorm };

@@ -6,37 +6,14 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use swarmloco::algorithm::adamw::adamw_step;
-use swarmloco::algorithm::spec::{AdamW, Schedule};
 use swarmloco::quantity::Seed;
 use swarmloco::sim::Streams;
 use swarmloco::training::llama::Network;
 use swarmloco::training::spec::Llama;
-use swarmloco::training::yardstick;
-
-const BATCH: usize = 12;
+use swarmloco::training::yardstick::{self, ADAMW, BATCH, REFERENCE};
 
 fn shape(width: usize) -> Llama {
-    Llama {
-        layers: 4,
-        width,
-        heads: 4,
-        kv_heads: 2,
-        feed_forward: width * 344 / 128,
-        context: 64,
-        vocabulary: 256,
-        tied: false,
-    }
-}
-
-fn adamw() -> AdamW {
-    AdamW {
-        learning_rate: 1e-3,
-        betas: [0.9, 0.95],
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-        gradient_clip: Some(1.0),
-        schedule: Schedule::Constant,
-    }
+    Llama { width, feed_forward: yardstick::feed_forward(width), ..REFERENCE }
 }
 
 fn steps(criterion: &mut Criterion) {
@@ -50,16 +27,16 @@ fn steps(criterion: &mut Criterion) {
 
         let mut buffers = network.buffers(BATCH);
         let (mut gradient, mut m, mut v) = (vec![0.0; theta.len()], vec![0.0; theta.len()], vec![0.0; theta.len()]);
-        let (spec, mut step) = (adamw(), 0);
+        let mut step = 0;
         group.bench_function("engine", |bencher| {
             bencher.iter(|| {
                 step += 1;
                 let loss = network.gradient(&mut buffers, &theta, &tokens, &mut gradient);
-                adamw_step(&spec, &mut theta, &gradient, &mut m, &mut v, step, 1e-5, 1.0);
+                adamw_step(&ADAMW, &mut theta, &gradient, &mut m, &mut v, step, 1e-5, 1.0);
                 loss
             });
         });
-        let mut candle = yardstick::candle(&shape(width), BATCH, adamw());
+        let mut candle = yardstick::candle(&shape(width), BATCH);
         group.bench_function("candle", |bencher| bencher.iter(&mut candle));
         let mut products = yardstick::products(&shape(width), BATCH);
         group.bench_function("bound", |bencher| bencher.iter(&mut products));

@@ -15,7 +15,7 @@ pub mod validate;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub use failure::Failure;
 
@@ -39,6 +39,15 @@ enum Verb {
     Schema(schema::Args),
     Codec(codec::Args),
     Bench(bench::Args),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// Runs the program with the process's arguments.

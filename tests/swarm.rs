@@ -129,6 +129,13 @@ fn an_upload_dated_by_its_start_is_late_only_when_nobody_can_get_it() {
     assert!(by_start.iter().all(|(outcome, _)| *outcome == Outcome::Gathered), "{by_start:?}");
     let cut = late(&["network={last_modified: upload_start}", "protocol.round.window.gather_timeout=12 s"]);
     assert!(cut.iter().all(|(outcome, _)| *outcome == Outcome::Late), "{cut:?}");
+    // At 20 bit/s it outlasts the window itself, and the default time-out does, too: whoever gathers waits for it through
+    // the whole window, and trains in the one after.
+    let slow = "peers=[{name: quick, count: 2, step_time: 5 s, uplink: 1 Mbit/s, downlink: 4 Mbit/s}, \
+                {name: slow, count: 1, step_time: 5 s, uplink: 20 bit/s, downlink: 4 Mbit/s}]";
+    let beyond = ["network={last_modified: upload_start}", "protocol.round.window.gather_timeout=600 s", slow];
+    let rounds = run(&scenario(&beyond), 1, None).1.rounds;
+    assert_eq!(rounds.iter().map(|row| row.contributing).collect::<Vec<_>>(), [2, 0, 2, 0, 2, 0]);
 }
 
 #[test]

@@ -20,6 +20,22 @@ pub enum Compression {
     TopK(TopK),
 }
 
+impl Compression {
+    /// Covenant-72B's: 64 of each 64 × 64 block, 2 bits, values really packed, decay 0.95.
+    #[must_use]
+    pub const fn production() -> Self {
+        Self::TopK(TopK {
+            chunk: [64, 64],
+            vectors: VectorChunk::Side,
+            k: 64,
+            even_k: true,
+            quantizer: Some(Quantizer { bits: 2, range: 6.0, coding: ValueCoding::Packed }),
+            index_coding: IndexCoding::Fixed,
+            error_feedback: Some(0.95),
+        })
+    }
+}
+
 /// Chunk-wise top-k with a statistical quantiser and error feedback.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopK {

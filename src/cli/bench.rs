@@ -1,14 +1,15 @@
-//! `swarmloco bench`: how fast this machine trains the proxy models of a swarm.
+//! `swarmloco bench`: how fast this machine trains the proxy models of a swarm, and compresses.
 
 use clap::{Subcommand, ValueEnum};
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, Format};
 use crate::host::bench::codec::CodecBench;
 use crate::host::bench::{Engine, TrainingBench};
 use crate::training::check_llama;
 use crate::training::spec::Llama;
+use crate::training::yardstick::{self, BATCH, REFERENCE};
 
 /// Measure how fast this machine works.
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,7 @@ struct Training {
     #[arg(long, value_name = "SIZE=N,…", default_value = "")]
     model: String,
     /// Sequences per peer and step
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = BATCH)]
     batch: usize,
     /// Peers, each with weights and moments of its own
     #[arg(long, default_value_t = 16)]
@@ -79,27 +80,6 @@ enum EngineName {
     /// The matrix products alone: the bound.
     Products,
 }
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Lines for a person.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
-/// The reference model: 792 k parameters.
-const REFERENCE: Llama = Llama {
-    layers: 4,
-    width: 128,
-    heads: 4,
-    kv_heads: 2,
-    feed_forward: 344,
-    context: 64,
-    vocabulary: 256,
-    tied: false,
-};
 
 #[derive(Debug, Error, Diagnostic)]
 enum BenchError {
@@ -196,8 +176,7 @@ fn model(sizes: &str) -> Result<Llama, BenchError> {
             _ => return Err(unknown()),
         }
     }
-    let in_proportion = model.width * REFERENCE.feed_forward / REFERENCE.width;
-    model.feed_forward = feed_forward.unwrap_or(in_proportion);
+    model.feed_forward = feed_forward.unwrap_or(yardstick::feed_forward(model.width));
     Ok(model)
 }
 

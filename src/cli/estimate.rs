@@ -4,12 +4,11 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use miette::Diagnostic;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, Format};
 use crate::host::plan;
 use crate::protocol::Swarm;
 use crate::protocol::rows::{PeerRow, Rows};
@@ -29,15 +28,6 @@ pub struct Args {
     /// How the estimate is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A table for a person.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// What the clock says.

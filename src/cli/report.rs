@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use miette::Diagnostic;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, Format};
 use crate::record::RunDirectory;
 use crate::report::{self, ReportError, Run};
 
@@ -24,15 +23,6 @@ pub struct Args {
     /// How the written paths are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One path a line.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// What was written.

@@ -6,7 +6,6 @@ pub mod codec;
 use serde::Serialize;
 
 use super::measure::{Stopwatch, peak_memory_bytes};
-use crate::algorithm::spec::{AdamW, Schedule};
 use crate::quantity::{PeerId, Seed};
 use crate::training::spec::{Data, InnerOptimizer, Llama, Model};
 use crate::training::{self, BackendSpec, InnerPhase, InnerState, TrainingError, yardstick};
@@ -68,16 +67,6 @@ pub struct TrainingRate {
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// The optimizer of the reference work.
-const ADAMW: AdamW = AdamW {
-    learning_rate: 1e-3,
-    betas: [0.9, 0.95],
-    epsilon: 1e-8,
-    weight_decay: 0.1,
-    gradient_clip: Some(1.0),
-    schedule: Schedule::Constant,
-};
-
 impl TrainingBench {
     /// Trains until the time is over.
     ///
@@ -93,7 +82,7 @@ impl TrainingBench {
             initial: None,
             data: Some(&Data::Markov { concentration: 0.1 }),
             batch: u32::try_from(self.batch).unwrap_or(u32::MAX),
-            optimizer: &InnerOptimizer::Adamw(ADAMW),
+            optimizer: &InnerOptimizer::Adamw(yardstick::ADAMW),
             validation_sequences: 1,
             seed: Seed(1),
             threads: self.threads,
@@ -117,7 +106,7 @@ impl TrainingBench {
                     first_step += u64::from(self.steps);
                 })
             }
-            Engine::Candle => self.on_threads(|| yardstick::candle(&self.model, self.batch, ADAMW)),
+            Engine::Candle => self.on_threads(|| yardstick::candle(&self.model, self.batch)),
             Engine::Products => self.on_threads(|| yardstick::products(&self.model, self.batch)),
         };
         let params = backend.layout().parameters() as u64;

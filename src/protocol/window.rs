@@ -40,6 +40,10 @@ impl Swarm<'_> {
     /// A window ends: whoever trained uploads.
     pub(super) fn boundary(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
         let window = self.window().clone();
+        // An upload that is dated by its start may be under way for longer than the window.
+        if self.state.selection.as_ref().is_some_and(|selection| selection.fixed.is_none()) {
+            self.fix_selection(now, outbox);
+        }
         self.close_round(window.length);
         if self.all_rounds_done() {
             self.state.finished = true;
@@ -125,7 +129,9 @@ impl Swarm<'_> {
     pub(super) fn gather_timeout(&mut self, round: u32, now: SimTime, outbox: &mut Outbox<Event>) {
         let current = |selection: &&mut Selection| selection.round == round;
         match self.state.selection.as_mut().filter(current) {
-            Some(selection) if selection.fixed.is_none() => self.fix_selection(now, outbox),
+            Some(selection) if selection.fixed.is_none() && now >= selection.deadline => {
+                self.fix_selection(now, outbox);
+            }
             Some(_) => {}
             None => return,
         }

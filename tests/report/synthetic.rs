@@ -4,10 +4,7 @@
 
 use std::path::Path;
 
-use swarmloco::algorithm::spec::{
-    AdamW, Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, Schedule, TopK,
-    ValueCoding, VectorChunk,
-};
+use swarmloco::algorithm::spec::{AdamW, Aggregation, Average, Clip, Compression, OuterOptimizer, Schedule};
 use swarmloco::cost::deployment::named;
 use swarmloco::cost::{Deployment, Device, Distribution};
 use swarmloco::protocol::rows::{EvaluationRow, IntervalRow, Outcome, PeerRow, Phase, RoundRow, Rows};
@@ -26,15 +23,6 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
         weight_decay: 0.1,
         gradient_clip: Some(1.0),
         schedule: Schedule::Cosine { warmup: 50, last: 0.1, steps: 1800 },
-    };
-    let top_k = TopK {
-        chunk: [64, 64],
-        vectors: VectorChunk::Side,
-        k: 64,
-        even_k: true,
-        quantizer: Some(Quantizer { bits: 2, range: 6.0, coding: ValueCoding::Packed }),
-        index_coding: IndexCoding::Fixed,
-        error_feedback: Some(0.95),
     };
     Scenario {
         initial_model: None,
@@ -64,7 +52,7 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
         protocol: Protocol {
             inner_steps,
             inner_optimizer: InnerOptimizer::Adamw(adamw),
-            compression: Compression::TopK(top_k),
+            compression: Compression::production(),
             exchange: Exchange::ObjectStore,
             aggregation: Aggregation { average: Average::Contributors, clip: Clip::MedianNorm },
             outer_optimizer: OuterOptimizer::Sgd { learning_rate: 0.65 },

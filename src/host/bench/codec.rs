@@ -11,9 +11,7 @@ use crate::algorithm::Contribution;
 use crate::algorithm::aggregate::aggregate;
 use crate::algorithm::codec::{Scratch, decode, encode};
 use crate::algorithm::outer::OuterState;
-use crate::algorithm::spec::{
-    Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, TopK, ValueCoding, VectorChunk,
-};
+use crate::algorithm::spec::{Aggregation, Average, Clip, Compression, OuterOptimizer};
 use crate::quantity::Seed;
 use crate::sim::Streams;
 use crate::training::llama::Network;
@@ -51,18 +49,6 @@ pub struct CodecRate {
     pub copy_bytes_per_second: f64,
 }
 
-fn production() -> Compression {
-    Compression::TopK(TopK {
-        chunk: [64, 64],
-        vectors: VectorChunk::Side,
-        k: 64,
-        even_k: true,
-        quantizer: Some(Quantizer { bits: 2, range: 6.0, coding: ValueCoding::Packed }),
-        index_coding: IndexCoding::Fixed,
-        error_feedback: Some(0.95),
-    })
-}
-
 impl CodecBench {
     /// Measures copy, encoding and application, one after the other.
     ///
@@ -71,7 +57,7 @@ impl CodecBench {
     #[must_use]
     pub fn run(&self) -> CodecRate {
         let network = Network::new(&self.model);
-        let (layout, compression) = (network.layout(), production());
+        let (layout, compression) = (network.layout(), Compression::production());
         let params = layout.parameters();
         let start = normal(params, 0);
         let mut buffer = vec![0.0; params];

@@ -5,20 +5,15 @@
 //! Backward: dP = do vᵀ, dS = P ∘ (dP − rowsum(P ∘ dP)), dq = dS k, dk = dSᵀ q, dv = Pᵀ do.
 //!
 //! Rotation as Hugging Face writes it: with angle φ = t·10000^(−2i/d), the pair (x_i, x_{i+d/2}) is turned by φ.
-//! Heads are gathered into small tiles that stay in the first-level cache, padded to a multiple of `TILE` with
-//! zeros, so that the product loop has no remainders; tiles above the diagonal are skipped.
+//! Heads are gathered into small tiles that stay in the first-level cache, padded to a multiple of sixteen with
+//! zeros, so that the product loop works on whole vectors; tiles above the diagonal are skipped.
 
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::product::Write;
 use crate::training::lanes::{self, LANES, dot, exp};
-
-/// Padded rows and widths are multiples of this many values: two vectors of sixteen.
-const TILE: usize = 32;
-
-/// Heads are padded to whole vectors.
-const HEAD: usize = LANES;
 
 /// Rows of a product that are computed together.
 const ROWS: usize = 8;
@@ -78,8 +73,8 @@ impl Attention {
             group: heads / kv_heads,
             width,
             context,
-            width_padded: width.next_multiple_of(HEAD),
-            context_padded: context.next_multiple_of(TILE),
+            width_padded: width.next_multiple_of(LANES),
+            context_padded: context.next_multiple_of(LANES),
             cosines,
             sines,
         }
@@ -279,11 +274,11 @@ impl WithSimd for Forward<'_> {
                     let seen = t + ROWS;
                     let scores = &mut p[t * t_padded..seen * t_padded];
                     let q = Left { values: &scratch.q[t * d_padded..], row: d_padded, step: 1 };
-                    product(simd, scores, q, &scratch.columns, t_padded, seen, 0..at.width);
+                    product(simd, scores, q, &scratch.columns, t_padded, seen, 0..at.width, Write::Replace);
                     softmax(scores, t_padded, t);
                     let p = Left { values: scores, row: t_padded, step: 1 };
                     let o = &mut scratch.o[t * d_padded..seen * d_padded];
-                    product(simd, o, p, &scratch.v, d_padded, at.width, 0..seen);
+                    product(simd, o, p, &scratch.v, d_padded, at.width, 0..seen, Write::Replace);
                 }
                 at.scatter(output, at.q_width(), head * at.width, &scratch.o);
             }
@@ -326,21 +321,21 @@ impl WithSimd for Backward<'_> {
                     let seen = t + ROWS;
                     let ds = &mut scratch.d_scores[t * t_padded..seen * t_padded];
                     let d_output = Left { values: &scratch.d_o[t * d_padded..], row: d_padded, step: 1 };
-                    product(simd, ds, d_output, &scratch.columns, t_padded, seen, 0..at.width);
+                    product(simd, ds, d_output, &scratch.columns, t_padded, seen, 0..at.width, Write::Replace);
                     let p = &p[t * t_padded..seen * t_padded];
                     softmax_backward(ds, p, t_padded, seen);
                     let ds = Left { values: ds, row: t_padded, step: 1 };
                     let dq = &mut scratch.dq[t * d_padded..seen * d_padded];
-                    product(simd, dq, ds, &scratch.k, d_padded, at.width, 0..seen);
+                    product(simd, dq, ds, &scratch.k, d_padded, at.width, 0..seen, Write::Replace);
                 }
                 let rows = at.context.next_multiple_of(ROWS);
                 for s in (0..at.context).step_by(ROWS) {
                     let ds = Left { values: &scratch.d_scores[s..], row: 1, step: t_padded };
                     let dk = &mut scratch.dk[s * d_padded..(s + ROWS) * d_padded];
-                    product_add(simd, dk, ds, &scratch.q, d_padded, at.width, s..rows);
+                    product(simd, dk, ds, &scratch.q, d_padded, at.width, s..rows, Write::Add);
                     let p = Left { values: &p[s..], row: 1, step: t_padded };
                     let dv = &mut scratch.dv[s * d_padded..(s + ROWS) * d_padded];
-                    product_add(simd, dv, p, &scratch.d_o, d_padded, at.width, s..rows);
+                    product(simd, dv, p, &scratch.d_o, d_padded, at.width, s..rows, Write::Add);
                 }
                 at.scatter_rotated(simd, qkv, head * at.width, &scratch.dq, at.scale());
                 if (head + 1) % at.group == 0 {
@@ -427,7 +422,9 @@ struct Left<'a> {
     step: usize,
 }
 
-/// C = A B for [`ROWS`] rows, the first `columns` columns rounded up to whole vectors, over `steps`.
+/// C = A B or C += A B for [`ROWS`] rows, the first `columns` columns rounded up to whole vectors, over `steps`.
+///
+/// Tiles are two vectors wide, and a single one where that is enough.
 #[inline(always)]
 fn product<S: Simd>(
     simd: S,
@@ -437,63 +434,17 @@ fn product<S: Simd>(
     stride: usize,
     columns: usize,
     steps: Range<usize>,
-) {
-    tiles(
-        simd,
-        c,
-        a,
-        b,
-        stride,
-        columns,
-        steps,
-        #[inline(always)]
-        |_, sum| sum,
-    );
-}
-
-/// C += A B, otherwise as [`product`].
-#[inline(always)]
-fn product_add<S: Simd>(
-    simd: S,
-    c: &mut [f32],
-    a: Left<'_>,
-    b: &[f32],
-    stride: usize,
-    columns: usize,
-    steps: Range<usize>,
-) {
-    tiles(
-        simd,
-        c,
-        a,
-        b,
-        stride,
-        columns,
-        steps,
-        #[inline(always)]
-        |c, sum| simd.add_f32s(c, sum),
-    );
-}
-
-/// Tiles two vectors wide, and one of a single vector where that is enough.
-#[inline(always)]
-fn tiles<S: Simd>(
-    simd: S,
-    c: &mut [f32],
-    a: Left<'_>,
-    b: &[f32],
-    stride: usize,
-    columns: usize,
-    steps: Range<usize>,
-    combine: impl Fn(S::f32s, S::f32s) -> S::f32s + Copy,
+    write: Write,
 ) {
     let mut column = 0;
     while column < columns {
         if columns - column > S::F32_LANES {
-            store::<S, 2>(c, stride, column, tile::<S, 2>(simd, a, b, stride, column, steps.clone()), combine);
+            let sums = tile::<S, 2>(simd, a, b, stride, column, steps.clone());
+            store(simd, c, stride, column, sums, write);
             column += 2 * S::F32_LANES;
         } else {
-            store::<S, 1>(c, stride, column, tile::<S, 1>(simd, a, b, stride, column, steps.clone()), combine);
+            let sums = tile::<S, 1>(simd, a, b, stride, column, steps.clone());
+            store(simd, c, stride, column, sums, write);
             column += S::F32_LANES;
         }
     }
@@ -501,16 +452,20 @@ fn tiles<S: Simd>(
 
 #[inline(always)]
 fn store<S: Simd, const VECTORS: usize>(
+    simd: S,
     c: &mut [f32],
     stride: usize,
     column: usize,
     sums: [[S::f32s; VECTORS]; ROWS],
-    combine: impl Fn(S::f32s, S::f32s) -> S::f32s,
+    write: Write,
 ) {
     for (row, sums) in sums.into_iter().enumerate() {
         let (to, _) = S::as_mut_simd_f32s(&mut c[row * stride + column..][..VECTORS * S::F32_LANES]);
         for (to, sum) in to.iter_mut().zip(sums) {
-            *to = combine(*to, sum);
+            *to = match write {
+                Write::Replace => sum,
+                Write::Add => simd.add_f32s(*to, sum),
+            };
         }
     }
 }
