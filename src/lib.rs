@@ -8,6 +8,7 @@
 //! cli ──> host ──> scenario    one YAML file, checked whole
 //!           │ ───> protocol    peers, rounds, selection: state transitions
 //!           │        ├──> sim        the clock, the queue, named randomness, the audit
+//!           │        ├──> adversary  peers that lie
 //!           │        ├──> net        links shared max-min fairly, rings
 //!           │        ├──> cost       devices, deployment shapes, distributions
 //!           │        ├──> algorithm  codec, aggregation, outer step: numerics on slices
@@ -20,6 +21,7 @@
 //! The same scenario, seed and program give the same events, the same audit hash and the same tables, for any number of
 //! threads, with or without an interruption. `tests/house.rs` keeps the arrows.
 
+pub mod adversary;
 pub mod algorithm;
 pub mod cli;
 pub mod cost;

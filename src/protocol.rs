@@ -9,6 +9,7 @@
 //! window        rounds in fixed slots of wall-clock
 //! barrier       rounds that wait for their peers
 //! gather        who is selected, and getting their payloads
+//! forgery     liars: who lies, the payloads that are forged, uploads out of time
 //! learning    θ(t), the learners, and the phases still to be run
 //! rows        what is recorded; recorder: how it is assembled
 //! ```
@@ -17,6 +18,7 @@
 
 pub mod barrier;
 pub mod event;
+pub mod forgery;
 pub mod gather;
 pub mod learning;
 mod lifecycle;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::adversary::spec::Adversary;
 use crate::cost::Deployment;
 use crate::protocol::spec::{NetworkSpec, PeerClass, Protocol};
 use crate::quantity::Seed;
@@ -51,6 +52,8 @@ pub struct Scenario {
     pub peers: Vec<PeerClass>,
     /// What lies between them.
     pub network: NetworkSpec,
+    /// Who of them lies.
+    pub adversaries: Vec<Adversary>,
 }
 
 /// Whether the proxy is trained.

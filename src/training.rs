@@ -28,7 +28,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-pub use self::backend::{InnerPhase, InnerState, PhaseOutcome, TrainingBackend};
+pub use self::backend::{InnerPhase, InnerState, PhaseOutcome, SequenceName, TrainingBackend, Trial};
 use self::corpus::{Corpus, CorpusError};
 use self::interchange::InterchangeError;
 use self::language::{LanguageModel, Source};

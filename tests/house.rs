@@ -13,9 +13,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cost", &["algorithm", "training::spec"]),
     // Of the kernel only the named streams.
     ("training", &["algorithm", "sim::Streams"]),
-    ("protocol", &["sim", "net", "cost", "algorithm", "training"]),
+    // Forged payloads and poisoned batches; of the kernel only the named streams.
+    ("adversary", &["algorithm", "training::spec", "sim::Streams"]),
+    ("protocol", &["sim", "net", "cost", "algorithm", "training", "adversary"]),
     // Resolution is to the rooms' own plain data.
-    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "cost"]),
+    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "adversary::spec", "cost"]),
     ("record", &["scenario", "protocol::rows", "sim::Audit"]),
     (
         "report",

@@ -11,7 +11,7 @@ use swarmloco::sim::{Kernel, Streams};
 use swarmloco::training::backend::PseudoGradientSink;
 use swarmloco::training::llama::Network;
 use swarmloco::training::spec::Llama;
-use swarmloco::training::{self, BackendSpec, InnerPhase, PhaseOutcome, TrainingBackend};
+use swarmloco::training::{self, BackendSpec, InnerPhase, PhaseOutcome, TrainingBackend, Trial};
 
 const SCENARIO: &str = "\
 name: test
@@ -212,6 +212,14 @@ impl TrainingBackend for Numbered {
     fn validation_loss(&self, parameters: &[f32]) -> f64 {
         let tokens: Vec<u32> = Self::tokens(1000, 0).collect();
         self.network.loss_sum(&mut self.network.buffers(Self::BATCH), parameters, &tokens)
+    }
+
+    fn trial_losses(&self, _: &[Trial<'_>]) -> Vec<f64> {
+        unreachable!("nobody validates")
+    }
+
+    fn backdoor_success(&self, _: &[f32], _: u32, _: u32) -> Option<f64> {
+        unreachable!("nobody poisons")
     }
 
     fn loss_floor(&self) -> Option<f64> {

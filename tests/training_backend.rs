@@ -87,6 +87,8 @@ fn train(
             state,
             first_step,
             steps,
+            poison: None,
+            distinct_batches: None,
         })
         .collect();
     let outcomes = backend.train(&mut phases, &|index, delta| deltas.lock().unwrap()[index] = delta.to_vec());
@@ -120,6 +122,8 @@ fn results_do_not_depend_on_threads_or_grouping() {
                             state: &mut last[0],
                             first_step,
                             steps: steps[4],
+                            poison: None,
+                            distinct_batches: None,
                         }];
                         let delta = Mutex::new(Vec::new());
                         let sink = |_: usize, values: &mut [f32]| *delta.lock().unwrap() = values.to_vec();

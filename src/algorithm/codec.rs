@@ -30,6 +30,7 @@
 
 mod decode;
 mod encode;
+pub mod tamper;
 
 pub use decode::{DecodeError, Section, decode, sections};
 pub use encode::{Encoded, Scratch, encode};

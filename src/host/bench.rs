@@ -100,6 +100,8 @@ impl TrainingBench {
                         state,
                         first_step,
                         steps: self.steps,
+                        poison: None,
+                        distinct_batches: None,
                     };
                     let mut phases: Vec<InnerPhase<'_>> = states.iter_mut().enumerate().map(phase).collect();
                     backend.train(&mut phases, &|_, _| ());

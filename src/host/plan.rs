@@ -24,6 +24,7 @@ pub fn swarm_spec(scenario: &Scenario, timeline: bool) -> SwarmSpec {
         payload: payload_bytes(&scenario.protocol.compression, &deployment.shape),
         checkpoint: deployment.checkpoint_bytes(),
         deployment_tokens_per_step: deployment.tokens_per_step(),
+        adversaries: scenario.adversaries.clone(),
         timeline,
     }
 }

@@ -152,7 +152,7 @@ impl Swarm<'_> {
             let (elapsed, steps) = (now - state.since, self.spec.protocol.inner_steps);
             let progress = self.state.population.progress(&state.profile, self.state.round, steps, elapsed);
             let class = self.class(peer).name.clone();
-            self.state.recorder.phase_done(self.state.round, peer, &class, progress.steps, elapsed);
+            self.state.recorder.phase_done(self.state.round, peer, &class, None, progress.steps, elapsed);
             self.turn_to(peer, now, Activity::Idle);
         }
     }

@@ -48,6 +48,13 @@ pub enum Event {
         /// Which.
         flow: FlowId,
     },
+    /// A peer that uploads late begins to.
+    LateUpload {
+        /// Who.
+        peer: PeerId,
+        /// In which round.
+        round: u32,
+    },
     /// A new identity registers.
     Arrival {
         /// Who; identities are numbered beforehand.
@@ -89,6 +96,7 @@ impl Audited for Event {
             Self::SessionStart { peer, session } => (9, peer.0.into(), session),
             Self::SessionEnd { peer, session } => (10, peer.0.into(), session),
             Self::ResidenceEnd { peer } => (11, peer.0.into(), 0),
+            Self::LateUpload { peer, round } => (12, peer.0.into(), round.into()),
         };
         audit.u64(kind);
         audit.u64(a);

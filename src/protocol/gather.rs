@@ -37,6 +37,8 @@ pub struct Selection {
     pub reserve: Vec<PeerId>,
     /// Peers whose payload was in the store, and dated in time, before the set was fixed.
     pub stored: BTreeSet<PeerId>,
+    /// Peers whose payload is there and not well formed.
+    pub refused: BTreeSet<PeerId>,
     /// Peers whose payload will not come.
     pub failed: BTreeSet<PeerId>,
     /// The set that everybody applies, once it is fixed.
@@ -75,6 +77,7 @@ impl Selection {
             gather: gather.to_vec(),
             reserve: rest[..reserve.min(rest.len())].to_vec(),
             stored: BTreeSet::new(),
+            refused: BTreeSet::new(),
             failed: BTreeSet::new(),
             fixed: None,
             open: true,
@@ -98,7 +101,7 @@ impl Selection {
     /// Settles the set with what is in the store; returns the contributors, ascending.
     pub fn fix(&mut self) -> Vec<PeerId> {
         assert!(self.fixed.is_none(), "the set of round {} is fixed once", self.round);
-        let stored = |peer: &&PeerId| self.stored.contains(peer);
+        let stored = |peer: &&PeerId| self.stored.contains(peer) && !self.refused.contains(peer);
         let mut primary: Vec<PeerId> = self.gather.iter().filter(stored).copied().collect();
         let missing = self.gather.len() - primary.len();
         let mut substitutes: Vec<PeerId> = self.reserve.iter().filter(stored).take(missing).copied().collect();
@@ -118,6 +121,8 @@ impl Selection {
             Some(Outcome::Gathered)
         } else if fixed.substitutes.binary_search(&peer).is_ok() {
             Some(Outcome::Reserve)
+        } else if self.refused.contains(&peer) {
+            Some(Outcome::Refused)
         } else if self.stored.contains(&peer) {
             Some(Outcome::NotSelected)
         } else {
@@ -169,6 +174,7 @@ impl Swarm<'_> {
                 self.announce(peer, now, outbox);
             }
         }
+        self.offer_to_copiers(peer, round, now, outbox);
         self.next_activity(peer, now, outbox);
         self.fix_if_settled(now, outbox);
     }
@@ -277,7 +283,13 @@ impl Swarm<'_> {
 
     /// Fixes the set, takes the outer step with it, and lets everyone who waited go on.
     pub(super) fn fix_selection(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+        self.make_payloads();
+        let selection = self.state.selection.as_ref().expect("because there is something to fix");
+        let candidates = selection.gather.iter().chain(&selection.reserve);
+        let there: Vec<PeerId> = candidates.copied().filter(|peer| selection.stored.contains(peer)).collect();
+        let refused: BTreeSet<PeerId> = there.into_iter().filter(|&peer| self.is_refused(peer)).collect();
         let selection = self.state.selection.as_mut().expect("because there is something to fix");
+        selection.refused = refused;
         let contributors = selection.fix();
         for (peer, row) in self.state.recorder.peers() {
             if let Some(outcome) = selection.outcome(peer) {
@@ -306,6 +318,10 @@ impl Swarm<'_> {
             Activity::Uploading { flow } if flow == late => {
                 self.abort(now, flow, true);
                 self.upload_failed(peer, now, outbox);
+            }
+            Activity::Copying { flow } if flow == late => {
+                self.abort(now, flow, false);
+                self.next_activity(peer, now, outbox);
             }
             Activity::Gathering { flow: Some(flow), .. } if flow == late => self.fail_gather(peer, now, outbox),
             _ => {}

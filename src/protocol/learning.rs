@@ -9,17 +9,21 @@
 //!
 //! Steps 1 to 3 are values until somebody needs one of them; then all outstanding ones run together.
 //! Error feedback is not rolled back when a payload is late or not selected, as in the reference.
+//! Liars' payloads are forged when all honest ones are there (see [`forgery`](super::forgery)).
+//! Earlier models are kept for as many rounds as somebody looks back: a validator one, a stale liar as many as it is stale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
 use super::spec::Protocol;
 use crate::algorithm::aggregate::aggregate;
-use crate::algorithm::codec::{self, Encoded};
+use crate::algorithm::codec::{self, DecodeError, Encoded};
 use crate::algorithm::outer::OuterState;
+use crate::algorithm::{Contribution, Layout};
 use crate::quantity::{PeerId, Round};
+use crate::training::spec::Poison;
 use crate::training::{InnerPhase, InnerState, PhaseOutcome, TrainingBackend};
 
 /// What a peer carries from round to round: 12 bytes a parameter.
@@ -32,22 +36,29 @@ pub struct Learner {
 }
 
 /// A phase that was done in virtual time and not yet in truth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Pending {
-    peer: PeerId,
-    entity: u64,
-    steps: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Who trained.
+    pub peer: PeerId,
+    /// Name of the streams that select its data.
+    pub entity: u64,
+    /// Inner steps.
+    pub steps: u32,
+    /// Age in rounds of the model from which it started; the oldest that is kept if that is younger.
+    pub stale_rounds: u32,
+    /// What it did to its batches.
+    pub poison: Option<Poison>,
+    /// How many batches it repeated.
+    pub distinct_batches: Option<u32>,
 }
 
 /// A phase's results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trained {
-    /// The encoded pseudo-gradient.
+pub struct Sent {
+    /// The payload.
     pub payload: Vec<u8>,
-    /// L2 norm of what the payload decodes to.
-    pub norm: f64,
-    /// Loss and tokens.
-    pub outcome: PhaseOutcome,
+    /// Loss and tokens; `None` if nothing was trained for it.
+    pub outcome: Option<PhaseOutcome>,
 }
 
 /// What an outer step did.
@@ -55,8 +66,8 @@ pub struct Trained {
 pub struct OuterStep {
     /// L2 norm of the aggregate.
     pub aggregate_norm: f64,
-    /// Mean training loss of the contributors.
-    pub training_loss: f64,
+    /// Mean training loss of the contributors that trained.
+    pub training_loss: Option<f64>,
     /// Tokens behind the contributions.
     pub tokens: u64,
 }
@@ -65,10 +76,13 @@ pub struct OuterStep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learning {
     theta: Vec<f32>,
+    /// θ(t−1), θ(t−2), …, at most `depth`.
+    earlier: VecDeque<Vec<f32>>,
+    depth: usize,
     outer: OuterState,
     learners: BTreeMap<PeerId, Learner>,
-    pending: Vec<Pending>,
-    trained: BTreeMap<PeerId, Trained>,
+    pending: Vec<Phase>,
+    sent: BTreeMap<PeerId, Sent>,
 }
 
 /// One phase's place to put its results, locked by the one worker that runs it.
@@ -78,15 +92,17 @@ struct Slot<'a> {
 }
 
 impl Learning {
-    /// θ(0) and nobody who has learnt anything.
+    /// θ(0) and nobody who has learnt anything; the last `depth` models are kept beside the current one.
     #[must_use]
-    pub fn new(backend: &dyn TrainingBackend) -> Self {
+    pub fn new(backend: &dyn TrainingBackend, depth: usize) -> Self {
         Self {
             theta: backend.initial_parameters(),
+            earlier: VecDeque::new(),
+            depth,
             outer: OuterState::default(),
             learners: BTreeMap::new(),
             pending: Vec::new(),
-            trained: BTreeMap::new(),
+            sent: BTreeMap::new(),
         }
     }
 
@@ -96,13 +112,22 @@ impl Learning {
         &self.theta
     }
 
-    /// Notes that the peer, whose streams are named by `entity`, did `steps` inner steps from θ(t).
+    /// θ(t − age), or the oldest model that is kept.
+    #[must_use]
+    pub fn theta_before(&self, age: usize) -> &[f32] {
+        match age.min(self.earlier.len()) {
+            0 => &self.theta,
+            age => &self.earlier[age - 1],
+        }
+    }
+
+    /// Notes that a peer did inner steps in the current round.
     ///
     /// # Panics
     /// If it did so already since the last outer step.
-    pub fn note_phase(&mut self, peer: PeerId, entity: u64, steps: u32) {
-        assert!(self.pending.iter().all(|phase| phase.peer != peer), "peer {peer} trains once a round");
-        self.pending.push(Pending { peer, entity, steps });
+    pub fn note_phase(&mut self, phase: Phase) {
+        assert!(self.pending.iter().all(|other| other.peer != phase.peer), "peer {} trains once a round", phase.peer);
+        self.pending.push(phase);
     }
 
     /// Forgets a phase that nobody can need any more, and all that the peer had learnt (a crash).
@@ -111,14 +136,40 @@ impl Learning {
         self.learners.remove(&peer);
     }
 
-    /// The results of the peer's phase since the last outer step, if it was run.
+    /// What the peer sends in the round, once it is known.
     #[must_use]
-    pub fn trained(&self, peer: PeerId) -> Option<&Trained> {
-        self.trained.get(&peer)
+    pub fn sent(&self, peer: PeerId) -> Option<&Sent> {
+        self.sent.get(&peer)
+    }
+
+    /// All that is sent in the round, as far as it is known, ascending by peer.
+    pub fn all_sent(&self) -> impl Iterator<Item = (PeerId, &Sent)> {
+        self.sent.iter().map(|(&peer, sent)| (peer, sent))
+    }
+
+    /// Puts a payload in the place of what the peer would have sent.
+    pub fn replace(&mut self, peer: PeerId, payload: Vec<u8>) {
+        let outcome = self.sent.get(&peer).and_then(|sent| sent.outcome);
+        self.sent.insert(peer, Sent { payload, outcome });
+    }
+
+    /// The decoded payload of a peer.
+    ///
+    /// # Errors
+    /// The payload is refused.
+    ///
+    /// # Panics
+    /// If it has sent nothing.
+    pub fn decode(&self, protocol: &Protocol, layout: &Layout, peer: PeerId) -> Result<Contribution, DecodeError> {
+        let sent = self.sent.get(&peer).expect("because only what was sent is decoded");
+        codec::decode(&protocol.compression, layout, &sent.payload)
     }
 
     /// Runs all outstanding phases of `round`, one peer a thread.
     pub fn join(&mut self, protocol: &Protocol, backend: &dyn TrainingBackend, round: Round) {
+        if self.pending.is_empty() {
+            return;
+        }
         let mut pending = std::mem::take(&mut self.pending);
         pending.sort_unstable_by_key(|phase| phase.peer);
         for phase in &pending {
@@ -132,10 +183,15 @@ impl Learning {
             phases.push(InnerPhase {
                 peer,
                 entity: phase.entity,
-                start: &self.theta,
+                start: match (phase.stale_rounds as usize).min(self.earlier.len()) {
+                    0 => &self.theta,
+                    age => &self.earlier[age - 1],
+                },
                 state: &mut learner.inner,
                 first_step: u64::from(round.0) * u64::from(protocol.inner_steps),
                 steps: phase.steps,
+                poison: phase.poison,
+                distinct_batches: phase.distinct_batches,
             });
             slots.push(Mutex::new(Slot { error_feedback: &mut learner.error_feedback, encoded: None }));
         }
@@ -151,55 +207,53 @@ impl Learning {
         let outcomes = backend.train(&mut phases, &encode);
         for ((phase, outcome), slot) in pending.iter().zip(outcomes).zip(slots) {
             let slot = slot.into_inner().expect("because no worker panicked");
-            let Encoded { bytes, norm, .. } =
-                slot.encoded.expect("because the backend hands over every pseudo-gradient");
-            self.trained.insert(phase.peer, Trained { payload: bytes, norm, outcome });
+            let encoded = slot.encoded.expect("because the backend hands over every pseudo-gradient");
+            self.sent.insert(phase.peer, Sent { payload: encoded.bytes, outcome: Some(outcome) });
         }
     }
 
-    /// Decodes the payloads of `contributors` (ascending), combines them and takes the outer step.
-    ///
-    /// Results of phases are gone afterwards. Without a contributor θ stays as it is.
-    ///
-    /// # Panics
-    /// If a contributor's phase was not joined, or its payload does not decode: honest payloads do.
+    /// Combines `contributions` (ascending by peer) and takes the outer step. Without one θ stays as it is.
     pub fn outer_step(
         &mut self,
         protocol: &Protocol,
         backend: &dyn TrainingBackend,
         round: Round,
-        contributors: &[PeerId],
+        contributions: &[(PeerId, &Contribution)],
     ) -> Option<OuterStep> {
-        assert!(contributors.is_sorted(), "reductions go in ascending peer order");
-        if contributors.is_empty() {
+        assert!(contributions.is_sorted_by_key(|(peer, _)| *peer), "reductions go in ascending peer order");
+        self.keep_theta();
+        if contributions.is_empty() {
             return None;
         }
         let layout = backend.layout();
-        let trained: Vec<&Trained> = contributors
-            .iter()
-            .map(|peer| self.trained.get(peer).expect("because contributors have trained"))
-            .collect();
-        let decoded: Vec<_> = trained
-            .iter()
-            .map(|result| {
-                codec::decode(&protocol.compression, layout, &result.payload)
-                    .expect("because an honest payload decodes")
-            })
-            .collect();
+        let decoded: Vec<&Contribution> = contributions.iter().map(|&(_, contribution)| contribution).collect();
         let mut combined = vec![0.0; layout.parameters()];
-        aggregate(&protocol.aggregation, layout, &decoded.iter().collect::<Vec<_>>(), &mut combined);
+        aggregate(&protocol.aggregation, layout, &decoded, &mut combined);
         self.outer.step(&protocol.outer_optimizer, layout, &mut self.theta, &combined, u64::from(round.0));
         let norm_squared: f64 = combined.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
-        let loss_sum: f64 = trained.iter().map(|result| result.outcome.training_loss).sum();
+        let outcomes: Vec<PhaseOutcome> =
+            contributions.iter().filter_map(|(peer, _)| self.sent.get(peer)?.outcome).collect();
+        let loss_sum: f64 = outcomes.iter().map(|outcome| outcome.training_loss).sum();
         Some(OuterStep {
             aggregate_norm: norm_squared.sqrt(),
-            training_loss: loss_sum / contributors.len() as f64,
-            tokens: trained.iter().map(|result| result.outcome.tokens).sum(),
+            training_loss: (!outcomes.is_empty()).then(|| loss_sum / outcomes.len() as f64),
+            tokens: outcomes.iter().map(|outcome| outcome.tokens).sum(),
         })
+    }
+
+    /// θ(t) becomes an earlier model; its oldest predecessor's memory is used again.
+    fn keep_theta(&mut self) {
+        if self.depth == 0 {
+            return;
+        }
+        let mut place =
+            if self.earlier.len() == self.depth { self.earlier.pop_back().unwrap_or_default() } else { Vec::new() };
+        place.clone_from(&self.theta);
+        self.earlier.push_front(place);
     }
 
     /// Forgets the round's results.
     pub fn close_round(&mut self) {
-        self.trained.clear();
+        self.sent.clear();
     }
 }

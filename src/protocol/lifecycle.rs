@@ -103,6 +103,7 @@ impl Swarm<'_> {
             }
             Activity::Idle
             | Activity::Training
+            | Activity::Copying { .. }
             | Activity::Uploading { .. }
             | Activity::Gathering { .. }
             | Activity::Exchanging => {}
@@ -111,6 +112,7 @@ impl Swarm<'_> {
 
     fn leave(&mut self, peer: PeerId, now: SimTime, outbox: &mut Outbox<Event>) {
         self.turn_to(peer, now, Activity::Idle);
+        self.state.hostility.searching.remove(&peer);
         let state = self.peer(peer);
         state.leaving = false;
         state.presence = if state.retiring { Presence::Gone } else { Presence::Absent };
@@ -133,7 +135,9 @@ impl Swarm<'_> {
                     selection.failed.insert(peer);
                 }
             }
-            Activity::Gathering { flow: Some(flow), .. } | Activity::CatchingUp { flow, .. } => {
+            Activity::Gathering { flow: Some(flow), .. }
+            | Activity::Copying { flow }
+            | Activity::CatchingUp { flow, .. } => {
                 self.abort(now, flow, false);
             }
             Activity::Gathering { flow: None, .. } | Activity::Idle | Activity::Training | Activity::Exchanging => {}
@@ -151,6 +155,7 @@ impl Swarm<'_> {
             if let Some(learning) = self.state.learning.as_mut() {
                 learning.lose(peer);
             }
+            self.state.hostility.lose(peer);
         }
         self.peer(peer).held = None;
         self.leave(peer, now, outbox);

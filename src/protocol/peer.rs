@@ -62,6 +62,11 @@ pub enum Activity {
         /// The transfer.
         flow: FlowId,
     },
+    /// Gets another's payload, to send it as its own.
+    Copying {
+        /// The transfer.
+        flow: FlowId,
+    },
     /// Gets the gather set's payloads from the store.
     Gathering {
         /// The transfer under way; `None` while it waits for payloads that have not arrived in the store.
@@ -88,7 +93,7 @@ impl Activity {
             Self::Idle => Phase::Idle,
             Self::Training => Phase::Compute,
             Self::Uploading { .. } => Phase::Upload,
-            Self::Gathering { .. } => Phase::Download,
+            Self::Copying { .. } | Self::Gathering { .. } => Phase::Download,
             Self::Exchanging => Phase::Exchange,
             Self::CatchingUp { .. } => Phase::CatchUp,
         }

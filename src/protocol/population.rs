@@ -59,6 +59,14 @@ impl Population {
         Self { streams: Streams::new(seed) }
     }
 
+    /// All identities in order of their numbers: the name of the class, and of the peer's streams.
+    #[must_use]
+    pub fn identities<'a>(&self, classes: &'a [PeerClass]) -> Vec<(&'a str, u64)> {
+        let of_class =
+            |class: &'a PeerClass| (0..class.identities()).map(|index| (&*class.name, entity(&class.name, index)));
+        classes.iter().flat_map(of_class).collect()
+    }
+
     /// The profile of the peer with this index in its class; `base_step` is the class's step time without jitter.
     #[must_use]
     pub fn profile(&self, classes: &[PeerClass], class: usize, index: u32, base_step: Duration) -> Profile {

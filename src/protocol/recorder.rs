@@ -40,11 +40,20 @@ impl Recorder {
     }
 
     /// A peer has done its inner steps.
-    pub fn phase_done(&mut self, round: u32, peer: PeerId, class: &str, steps: u32, compute: Duration) {
+    pub fn phase_done(
+        &mut self,
+        round: u32,
+        peer: PeerId,
+        class: &str,
+        behaviour: Option<&str>,
+        steps: u32,
+        compute: Duration,
+    ) {
         let row = PeerRow {
             round,
             peer: peer.0,
             class: class.to_owned(),
+            behaviour: behaviour.unwrap_or("honest").to_owned(),
             steps,
             training_loss: None,
             outcome: Outcome::Late,
@@ -106,7 +115,13 @@ impl Recorder {
 
     /// The shared model was evaluated.
     pub fn evaluation(&mut self, row: EvaluationRow) {
-        for word in [u64::from(row.round), row.time_s.to_bits(), row.tokens, row.validation_loss.to_bits()] {
+        for word in [
+            u64::from(row.round),
+            row.time_s.to_bits(),
+            row.tokens,
+            row.validation_loss.to_bits(),
+            row.backdoor_success.map_or(u64::MAX, f64::to_bits),
+        ] {
             self.audit.u64(word);
         }
         self.rows.evaluations.push(row);
@@ -149,6 +164,7 @@ fn feed_round(audit: &mut Audit, row: &RoundRow) {
 fn feed_peer(audit: &mut Audit, row: &PeerRow) {
     let bits = |value: Option<f64>| value.map_or(u64::MAX, f64::to_bits);
     audit.update(row.class.as_bytes());
+    audit.update(row.behaviour.as_bytes());
     for word in [
         row.round.into(),
         row.peer.into(),

@@ -45,6 +45,8 @@ pub struct PeerRow {
     pub peer: u32,
     /// The peer class's name.
     pub class: String,
+    /// What the peer did: `honest`, or the name of its behaviour.
+    pub behaviour: String,
     /// Inner steps done, at most H.
     pub steps: u32,
     /// Mean training loss over the steps; `None` without training or if the phase was never needed.
@@ -57,7 +59,7 @@ pub struct PeerRow {
     pub upload_s: Option<f64>,
     /// Seconds gathering; `None` if the gather never ended.
     pub download_s: Option<f64>,
-    /// L2 norm of what was sent; `None` without training.
+    /// L2 norm of what was sent; `None` without training, or if it is refused.
     pub payload_norm: Option<f64>,
 }
 
@@ -75,6 +77,10 @@ pub enum Outcome {
     Late,
     /// The peer left or crashed before its upload ended.
     Gone,
+    /// Uploaded before the boundary.
+    Early,
+    /// In time, but not well formed: no receiver takes it.
+    Refused,
 }
 
 /// One evaluation of the shared model.
@@ -90,6 +96,9 @@ pub struct EvaluationRow {
     pub bytes_up: u64,
     /// Validation loss.
     pub validation_loss: f64,
+    /// Share of the validation sequences in which the model answers a planted trigger with its target; `None` where
+    /// nobody plants one.
+    pub backdoor_success: Option<f64>,
 }
 
 /// A peer's time in one phase, for the timeline.

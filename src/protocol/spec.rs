@@ -106,6 +106,14 @@ pub struct PeerClass {
     pub arrivals: Option<Arrivals>,
 }
 
+impl PeerClass {
+    /// Identities of the class over the whole run.
+    #[must_use]
+    pub fn identities(&self) -> u32 {
+        self.arrivals.as_ref().map_or(self.count, |arrivals| arrivals.cap.max(self.count))
+    }
+}
+
 /// How long an inner step takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

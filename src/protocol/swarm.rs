@@ -4,17 +4,22 @@
 //! into the recorder. Transfers that end at the same instant as anything else are delivered first, in ascending
 //! order of receiving peer.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::barrier::BarrierRound;
 use super::event::Event;
+use super::forgery::{self, Hostility};
 use super::gather::Selection;
-use super::learning::Learning;
+use super::learning::{Learning, Phase};
 use super::peer::{Activity, Peer, Presence};
 use super::population::Population;
 use super::recorder::Recorder;
-use super::rows::{EvaluationRow, RoundRow};
+use super::rows::{EvaluationRow, Outcome, RoundRow};
 use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule};
+use crate::adversary::spec::{Adversary, Behaviour};
+use crate::algorithm::Contribution;
 use crate::net::store::ObjectStore;
 use crate::net::{Completion, EndpointId, FlowId, Network};
 use crate::quantity::{Bandwidth, Bytes, Duration, PeerId, Round, Seed};
@@ -44,8 +49,21 @@ pub struct SwarmSpec {
     pub checkpoint: Bytes,
     /// Tokens of one peer's inner step at deployment scale.
     pub deployment_tokens_per_step: u64,
+    /// Who lies.
+    pub adversaries: Vec<Adversary>,
     /// Whether the timeline is recorded.
     pub timeline: bool,
+}
+
+impl SwarmSpec {
+    /// How many earlier models somebody looks back at.
+    fn models_kept(&self) -> usize {
+        let stale = self.adversaries.iter().map(|adversary| match adversary.behaviour {
+            Behaviour::StaleModel { rounds } => rounds as usize,
+            _ => 0,
+        });
+        stale.max().unwrap_or(0)
+    }
 }
 
 /// The state of a swarm: plain data.
@@ -63,6 +81,7 @@ pub struct SwarmState {
     pub(super) selection: Option<Selection>,
     pub(super) barrier: BarrierRound,
     pub(super) learning: Option<Learning>,
+    pub(super) hostility: Hostility,
     /// Peers that crashed while their payload may still be needed.
     pub(super) lost: Vec<PeerId>,
     pub(super) recorder: Recorder,
@@ -82,6 +101,8 @@ pub struct Swarm<'a> {
     pub(super) state: SwarmState,
     pub(super) backend: Option<&'a dyn TrainingBackend>,
     completions: Vec<Completion>,
+    /// What the round's payloads say, as far as somebody asked; `None`: refused.
+    pub(super) decoded: BTreeMap<PeerId, Option<Contribution>>,
 }
 
 /// What a transfer is for, packed into its tag: the peer above (to a peer: who receives it), this below.
@@ -94,6 +115,8 @@ pub(super) mod purpose {
     pub const CATCH_UP: u32 = 2;
     /// A payload on its way from peer to peer.
     pub const EXCHANGE: u32 = 3;
+    /// A payload on its way to a peer that will send it as its own.
+    pub const COPY: u32 = 4;
 }
 
 impl<'a> Swarm<'a> {
@@ -108,12 +131,14 @@ impl<'a> Swarm<'a> {
             unlimited(spec.network.store_ingress),
             Duration::ZERO,
         );
+        let roles = forgery::roles(&spec.adversaries, &population.identities(&spec.classes), spec.seed);
         let mut peers = Vec::new();
         for (class, class_spec) in spec.classes.iter().enumerate() {
-            let identities =
-                class_spec.arrivals.as_ref().map_or(class_spec.count, |arrivals| arrivals.cap.max(class_spec.count));
-            for index in 0..identities {
-                let profile = population.profile(&spec.classes, class, index, spec.step_times[class]);
+            for index in 0..class_spec.identities() {
+                let mut profile = population.profile(&spec.classes, class, index, spec.step_times[class]);
+                if let Some(role) = roles.get(peers.len()).copied().flatten() {
+                    profile.step_s *= f64::from(role.split);
+                }
                 let endpoint = network.add_endpoint(profile.uplink, profile.downlink, profile.latency);
                 peers.push(Peer {
                     id: PeerId(peers.len() as u32),
@@ -142,7 +167,8 @@ impl<'a> Swarm<'a> {
             round_start: SimTime::ZERO,
             selection: None,
             barrier: BarrierRound::default(),
-            learning: backend.map(Learning::new),
+            learning: backend.map(|backend| Learning::new(backend, spec.models_kept())),
+            hostility: Hostility::new(roles),
             lost: Vec::new(),
             recorder,
             contributions: Vec::new(),
@@ -153,13 +179,13 @@ impl<'a> Swarm<'a> {
             wake: None,
             finished: false,
         };
-        Self { spec, state, backend, completions: Vec::new() }
+        Self { spec, state, backend, completions: Vec::new(), decoded: BTreeMap::new() }
     }
 
     /// The swarm that was in `state`, with the spec that it was made from.
     #[must_use]
     pub fn from_state(spec: SwarmSpec, state: SwarmState, backend: Option<&'a dyn TrainingBackend>) -> Self {
-        Self { spec, state, backend, completions: Vec::new() }
+        Self { spec, state, backend, completions: Vec::new(), decoded: BTreeMap::new() }
     }
 
     /// The first events: everyone registered is there with θ(0).
@@ -216,9 +242,14 @@ impl<'a> Swarm<'a> {
         &self.spec
     }
 
-    /// The round, which took `length`, is over: its rows close.
+    /// The round, which took `length`, is over: its rows close, its payloads are forgotten.
     pub(super) fn close_round(&mut self, length: Duration) {
         self.state.recorder.close_round(length, self.state.bytes_up, self.state.bytes_down);
+        self.state.hostility.close_round();
+        self.decoded.clear();
+        if let Some(learning) = self.state.learning.as_mut() {
+            learning.close_round();
+        }
     }
 
     pub(super) fn peer(&mut self, peer: PeerId) -> &mut Peer {
@@ -247,9 +278,21 @@ impl<'a> Swarm<'a> {
     /// The peer has done its inner steps of the round: a phase that trains when it is needed.
     pub(super) fn note_phase(&mut self, peer: PeerId, steps: u32, compute: Duration) {
         let class = self.class(peer).name.clone();
-        self.state.recorder.phase_done(self.state.round, peer, &class, steps, compute);
-        if let Some(learning) = self.state.learning.as_mut() {
-            learning.note_phase(peer, self.state.peers[peer.index()].profile.entity, steps);
+        let (conduct, behaviour) = self.take_part(peer);
+        let share = if conduct.trains { conduct.steps } else { 0.0 };
+        let taken = if conduct.trains { ((f64::from(steps) * share) as u32).max(1) } else { 0 };
+        let compute = Duration::from_secs_f64(compute.as_secs_f64() * share);
+        self.state.recorder.phase_done(self.state.round, peer, &class, behaviour, taken, compute);
+        let entity = self.state.peers[peer.index()].profile.entity;
+        if let Some(learning) = self.state.learning.as_mut().filter(|_| conduct.trains) {
+            learning.note_phase(Phase {
+                peer,
+                entity: if conduct.foreign_data { !entity } else { entity },
+                steps: taken,
+                stale_rounds: conduct.stale_rounds,
+                poison: conduct.poison,
+                distinct_batches: conduct.distinct_batches,
+            });
         }
     }
 
@@ -302,6 +345,7 @@ impl<'a> Swarm<'a> {
                 purpose::UPLOAD => self.uploaded(peer, completion.bytes, now, outbox),
                 purpose::GATHER => self.downloaded(peer, completion.bytes, now, outbox),
                 purpose::CATCH_UP => self.caught_up(peer, completion.bytes, now, outbox),
+                purpose::COPY => self.copied(peer, completion.bytes, now, outbox),
                 purpose::EXCHANGE => self.exchanged(completion.flow, completion.bytes, now, outbox),
                 other => unreachable!("no transfer is made for purpose {other}"),
             }
@@ -345,24 +389,26 @@ impl<'a> Swarm<'a> {
             let steps = self.state.recorder.peer(peer).map_or(0, |row| row.steps);
             self.state.deployment_tokens += u64::from(steps) * self.spec.deployment_tokens_per_step;
         }
+        self.make_payloads();
+        self.note_payloads();
+        let refused: Vec<PeerId> = contributors.iter().copied().filter(|&peer| self.is_refused(peer)).collect();
         if let (Some(learning), Some(backend)) = (self.state.learning.as_mut(), self.backend) {
-            learning.join(&self.spec.protocol, backend, Round(round));
-            for (peer, peer_row) in self.state.recorder.peers() {
-                if let Some(trained) = learning.trained(peer) {
-                    peer_row.training_loss = Some(trained.outcome.training_loss);
-                    peer_row.payload_norm = Some(trained.norm);
-                }
-            }
-            if let Some(step) = learning.outer_step(&self.spec.protocol, backend, Round(round), contributors) {
-                row.training_loss = Some(step.training_loss);
+            let accepted = contributors.iter().filter(|peer| !refused.contains(peer));
+            let contributions: Vec<(PeerId, &Contribution)> = accepted
+                .map(|&peer| (peer, self.decoded[&peer].as_ref().expect("because it was not refused")))
+                .collect();
+            row.contributing = contributions.len() as u32;
+            if let Some(step) = learning.outer_step(&self.spec.protocol, backend, Round(round), &contributions) {
+                row.training_loss = step.training_loss;
                 row.aggregate_norm = Some(step.aggregate_norm);
                 self.state.tokens += step.tokens;
             }
-            learning.close_round();
             for peer in self.state.lost.drain(..) {
                 learning.lose(peer);
+                self.state.hostility.lose(peer);
             }
         }
+        self.note_aggregated(contributors);
         self.state.contributions.push(contributors.len() as u32);
         self.state.round += 1;
         if self.state.round.is_multiple_of(self.spec.evaluation_every) || self.all_rounds_done() {
@@ -373,15 +419,48 @@ impl<'a> Swarm<'a> {
         self.state.recorder.round_fixed(row);
     }
 
+    /// Whether the peer sends something that its receivers refuse.
+    pub(super) fn is_refused(&mut self, peer: PeerId) -> bool {
+        let sends = self.state.learning.as_ref().is_some_and(|learning| learning.sent(peer).is_some());
+        sends && self.decoded(peer).is_none()
+    }
+
+    /// What was trained and sent goes into the rows of the round.
+    fn note_payloads(&mut self) {
+        let peers: Vec<PeerId> = match &self.state.learning {
+            Some(learning) => learning.all_sent().map(|(peer, _)| peer).collect(),
+            None => return,
+        };
+        for peer in peers {
+            let norm = self.decoded(peer).map(Contribution::norm);
+            let learning = self.state.learning.as_ref().expect("because something was sent");
+            let loss = learning.sent(peer).and_then(|sent| sent.outcome).map(|outcome| outcome.training_loss);
+            if let Some(row) = self.state.recorder.peer(peer) {
+                row.training_loss = loss;
+                row.payload_norm = norm;
+                if norm.is_none() {
+                    row.outcome = Outcome::Refused;
+                }
+            }
+        }
+    }
+
     fn evaluate(&mut self, now: SimTime) -> Option<f64> {
         let (learning, backend) = (self.state.learning.as_ref()?, self.backend?);
         let validation_loss = backend.validation_loss(learning.theta());
+        let door = self.spec.adversaries.iter().find_map(|adversary| match adversary.behaviour {
+            Behaviour::Backdoor { trigger, target, .. } => Some((trigger, target)),
+            _ => None,
+        });
+        let backdoor_success =
+            door.and_then(|(trigger, target)| backend.backdoor_success(learning.theta(), trigger, target));
         self.state.recorder.evaluation(EvaluationRow {
             round: self.state.round,
             time_s: now.as_secs_f64(),
             tokens: self.state.tokens,
             bytes_up: self.state.bytes_up,
             validation_loss,
+            backdoor_success,
         });
         Some(validation_loss)
     }
@@ -403,6 +482,7 @@ impl World for Swarm<'_> {
             Event::TrainingDone { peer, round, session } => self.training_done(peer, round, session, now, outbox),
             Event::BarrierTimeout { round } => self.barrier_timeout(round, now, outbox),
             Event::RingDone { round, attempt } => self.ring_done(round, attempt, now, outbox),
+            Event::LateUpload { peer, round } => self.late_upload(peer, round, now, outbox),
             Event::TransferTimeout { peer, flow } => self.transfer_timeout(peer, flow, now, outbox),
             Event::Arrival { peer } => self.arrival(peer, now, outbox),
             Event::SessionStart { peer, session } => self.session_start(peer, session, now, outbox),

@@ -17,6 +17,7 @@ use super::peer::Activity;
 use super::rows::Phase;
 use super::spec::{RoundRule, Window};
 use super::swarm::Swarm;
+use crate::adversary::conduct::Upload;
 use crate::net::store::LastModified;
 use crate::quantity::{PeerId, Round};
 use crate::sim::{Outbox, SimTime};
@@ -66,7 +67,19 @@ impl Swarm<'_> {
         outbox.at(now + window.gather_timeout, Event::GatherTimeout { round: self.state.round });
         outbox.at(now + window.length, Event::Boundary);
         for &peer in &trained {
-            self.begin_upload(peer, now, outbox);
+            match self.upload_conduct(peer) {
+                Upload::OnTime => self.begin_upload(peer, now, outbox),
+                Upload::Early => self.upload_early(peer, now, outbox),
+                Upload::Late(delay) => {
+                    let round = self.state.round;
+                    self.turn_to(peer, now, Activity::Idle);
+                    outbox.at(now + delay, Event::LateUpload { peer, round });
+                }
+                Upload::AfterVictim => {
+                    self.turn_to(peer, now, Activity::Idle);
+                    self.state.hostility.searching.insert(peer);
+                }
+            }
         }
         for index in 0..self.state.peers.len() {
             let peer = PeerId(index as u32);
@@ -75,6 +88,10 @@ impl Swarm<'_> {
                 // What the last round left unfinished is of no use to anybody any more.
                 Activity::Uploading { flow } if state.activity_round < self.state.round => {
                     self.abort(now, flow, true);
+                    self.next_activity(peer, now, outbox);
+                }
+                Activity::Copying { flow } => {
+                    self.abort(now, flow, false);
                     self.next_activity(peer, now, outbox);
                 }
                 Activity::Gathering { .. } => self.fail_gather(peer, now, outbox),
@@ -112,6 +129,9 @@ impl Swarm<'_> {
 
     /// Uploads count no longer, unless they are under way and dated by their start.
     pub(super) fn upload_deadline(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+        for peer in std::mem::take(&mut self.state.hostility.searching) {
+            self.next_activity(peer, now, outbox);
+        }
         let Some(selection) = self.state.selection.as_ref().filter(|selection| selection.fixed.is_none()) else {
             return;
         };

@@ -63,8 +63,9 @@ table!(RoundRow in "rounds.parquet":
     round, time_s, validation_loss, training_loss, tokens, deployment_tokens, active, contributing, bytes_up, bytes_down,
     payload_bytes, utilisation, aggregate_norm);
 table!(PeerRow in "peers.parquet":
-    round, peer, class, steps, training_loss, outcome, compute_s, upload_s, download_s, payload_norm);
-table!(EvaluationRow in "evaluations.parquet": round, time_s, tokens, bytes_up, validation_loss);
+    round, peer, class, behaviour, steps, training_loss, outcome, compute_s, upload_s, download_s, payload_norm);
+table!(EvaluationRow in "evaluations.parquet": round, time_s, tokens, bytes_up, validation_loss,
+    backdoor_success);
 table!(IntervalRow in "timeline.parquet": peer, round, phase, start_s, end_s);
 
 macro_rules! number_cell {
@@ -113,7 +114,8 @@ trait Word: Copy + 'static {
 }
 
 impl Word for Outcome {
-    const ALL: &'static [Self] = &[Self::Gathered, Self::Reserve, Self::NotSelected, Self::Late, Self::Gone];
+    const ALL: &'static [Self] =
+        &[Self::Gathered, Self::Reserve, Self::NotSelected, Self::Late, Self::Gone, Self::Early, Self::Refused];
 
     fn word(self) -> &'static str {
         match self {
@@ -122,6 +124,8 @@ impl Word for Outcome {
             Self::NotSelected => "not_selected",
             Self::Late => "late",
             Self::Gone => "gone",
+            Self::Early => "early",
+            Self::Refused => "refused",
         }
     }
 }

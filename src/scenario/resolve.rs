@@ -1,5 +1,6 @@
 //! A tree to a [`Scenario`]: types, units, meaning; every mistake is collected.
 
+mod adversary;
 mod algorithm;
 mod population;
 mod training;
@@ -7,6 +8,7 @@ mod training;
 use super::document::Node;
 use super::reader::{Fields, Reader, meant};
 use super::{Evaluation, Scenario, Training};
+use crate::adversary::spec::{Adversary, Behaviour};
 use crate::algorithm::spec::Compression;
 use crate::cost::deployment::{self, Deployment, Shape};
 use crate::protocol::spec::{Exchange, LastModified, NetworkSpec, Protocol, RoundRule};
@@ -44,6 +46,11 @@ pub fn scenario(reader: &Reader, root: &Node) -> Option<Scenario> {
         let protocol = fields.required("protocol", |node| protocol(reader, node, rounds.unwrap_or(1)));
         let peers = fields.required("peers", |node| population::peers(reader, node));
         let network = fields.or("network", NetworkSpec::default(), |node| network(reader, node));
+        let adversaries =
+            fields.or("adversaries", Vec::new(), |node| adversary::adversaries(reader, node, peers.as_deref()));
+        if let Some(adversaries) = &adversaries {
+            check_adversaries(reader, fields, adversaries, model.as_ref(), protocol.as_ref());
+        }
         not_yet(reader, fields);
         Some(Scenario {
             name: name?,
@@ -59,8 +66,38 @@ pub fn scenario(reader: &Reader, root: &Node) -> Option<Scenario> {
             protocol: protocol?,
             peers: peers?,
             network: network?,
+            adversaries: adversaries?,
         })
     })
+}
+
+/// Liars that the model or the round rule has no place for.
+fn check_adversaries(
+    reader: &Reader,
+    fields: &Fields<'_>,
+    adversaries: &[Adversary],
+    model: Option<&Model>,
+    protocol: Option<&Protocol>,
+) {
+    let place = fields.place_of("adversaries");
+    for behaviour in adversaries.iter().map(|adversary| adversary.behaviour) {
+        let name = behaviour.name();
+        if behaviour.needs_window() && protocol.is_some_and(|it| matches!(it.round, RoundRule::Barrier(_))) {
+            let message = format!("`{name}` plays with the boundary of a window, and this round has none");
+            reader.report::<()>(place, message, "use `round: {window: …}`");
+        }
+        if let (Behaviour::Backdoor { trigger, target, .. }, Some(model)) = (behaviour, model) {
+            let vocabulary = match model {
+                Model::Llama(llama) => llama.vocabulary as u64,
+                Model::Quadratic(_) => 0,
+            };
+            if u64::from(trigger.max(target)) >= vocabulary {
+                let message =
+                    format!("the backdoor's tokens {trigger} and {target} are not below {vocabulary}, the vocabulary");
+                reader.report::<()>(place, message, "a quadratic has no tokens");
+            }
+        }
+    }
 }
 
 fn name(reader: &Reader, node: &Node) -> Option<String> {
@@ -90,13 +127,10 @@ fn data(
 /// What later versions will read: its absence may be said.
 fn not_yet(reader: &Reader, fields: &Fields<'_>) {
     use super::document::Value;
-    for name in ["adversaries", "validator"] {
-        fields.optional(name, |node| match &node.value {
-            Value::List(items) if items.is_empty() => Some(()),
-            Value::Scalar(text) if text == "none" => Some(()),
-            _ => reader.report(node.place, format!("`{name}` is not supported by this version"), "leave it out"),
-        });
-    }
+    fields.optional("validator", |node| match &node.value {
+        Value::Scalar(text) if text == "none" => Some(()),
+        _ => reader.report(node.place, "`validator` is not supported by this version", "leave it out"),
+    });
 }
 
 fn deployment(reader: &Reader, fields: &Fields<'_>, model: Option<&Model>, batch: Option<u64>) -> Option<Deployment> {

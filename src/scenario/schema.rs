@@ -4,6 +4,8 @@
 
 #![expect(dead_code, reason = "only the types' descriptions are used")]
 
+mod adversary;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
@@ -102,8 +104,8 @@ struct Scenario {
     peers: Vec<PeerClass>,
     /// The object store and its patience.
     network: Option<Network>,
-    /// Not supported by this version; `[]`.
-    adversaries: Option<[(); 0]>,
+    /// Who of them lies. Default: nobody.
+    adversaries: Option<Vec<adversary::Adversary>>,
     /// Not supported by this version; `none`.
     validator: Option<NoneWord>,
 }

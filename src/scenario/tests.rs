@@ -1,5 +1,9 @@
 //! What is right resolves, and what is wrong is said: where, and what was expected.
 
+use miette::Diagnostic as _;
+
+use miette::Diagnostic as _;
+
 use super::*;
 
 const GOOD: &str = "\
@@ -91,7 +95,29 @@ fn each_kind_of_mistake_is_caught() {
             "`data` is missing",
         ),
         ("batch: 4", "batch: 4\ndata: {text: {files: [no/such/*.txt]}}", "no file matches `no/such/*.txt`"),
-        ("batch: 4", "batch: 4\nadversaries: [{behaviour: zero}]", "not supported by this version"),
+        ("batch: 4", "batch: 4\nadversaries: [{behaviour: sign_flop, fraction: 0.1}]", "did you mean `sign_flip`?"),
+        ("batch: 4", "batch: 4\nadversaries: [{behaviour: sign_flip}]", "`fraction` is missing"),
+        ("batch: 4", "batch: 4\nadversaries: [{behaviour: malformed, fraction: 0.1}]", "`defect` is missing"),
+        (
+            "batch: 4",
+            "batch: 4\nadversaries: [{behaviour: free_rider, fraction: 0.6}, {behaviour: sign_flip, fraction: 0.6}]",
+            "more than everybody",
+        ),
+        (
+            "batch: 4",
+            "batch: 4\nadversaries: [{behaviour: {backdoor: {trigger: 1, target: 2}}, fraction: 0.1}]",
+            "a quadratic has no tokens",
+        ),
+        (
+            "batch: 4",
+            "batch: 4\nadversaries: [{behaviour: sign_flip, fraction: 0.1, when: {between: {from: 4, until: 4}}}]",
+            "is no time",
+        ),
+        (
+            "batch: 4",
+            "batch: 4\nadversaries: [{behaviour: sign_flip, fraction: 0.1, class: nobody}]",
+            "there is no peer class `nobody`",
+        ),
         (
             "compression: {top_k: {chunk: [8, 8], k: 4}}",
             "compression: {top_k: {k: 4}}\n  exchange: ring",
@@ -104,7 +130,13 @@ fn each_kind_of_mistake_is_caught() {
     ] {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "`{from}` is in the scenario");
-        let found = mistakes(&text, &[]);
+        let errors = Scenario::from_text("test.yaml", &text, &[]).expect_err("it is a mistake");
+        let found: Vec<String> = errors
+            .mistakes
+            .iter()
+            .flat_map(|mistake| [Some(mistake.line()), mistake.help().map(|hint| hint.to_string())])
+            .flatten()
+            .collect();
         assert!(found.iter().any(|line| line.contains(expected)), "`{expected}` is not among {found:#?}");
     }
 }
@@ -149,6 +181,7 @@ fn the_schema_has_the_fields_that_are_read() {
         ("Availability", "peers.0.availability={zzz: 1}"),
         ("Arrivals", "peers.0.arrivals={zzz: 1}"),
         ("Network", "network={zzz: 1}"),
+        ("Adversary", "adversaries=[{zzz: 1}]"),
         ("Evaluation", "evaluation={zzz: 1}"),
         ("Deployment", "deployment={zzz: 1}"),
         ("Llama", "model={llama: {zzz: 1}}"),

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::spec::Poison;
 use crate::algorithm::Layout;
 use crate::quantity::PeerId;
 
@@ -35,6 +36,34 @@ pub struct InnerPhase<'a> {
     pub first_step: u64,
     /// Inner steps to take; at most the protocol's H.
     pub steps: u32,
+    /// What is done to its batches; `None` for the honest.
+    pub poison: Option<Poison>,
+    /// The phase reads the batches of its first so many steps over and over; `None` for the honest: a new one each step.
+    pub distinct_batches: Option<u32>,
+}
+
+/// One sequence of the training data by its name: a row of the batch that is given to `entity` for `step`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceName {
+    /// Name of a peer's random streams.
+    pub entity: u64,
+    /// Index of a step.
+    pub step: u64,
+    /// Row of the batch; taken modulo B.
+    pub row: u32,
+}
+
+/// What is done to a copy of a model before its loss is taken.
+pub type Change<'a> = dyn Fn(&mut [f32]) + Sync + 'a;
+
+/// A model whose loss on given sequences is asked for.
+pub struct Trial<'a> {
+    /// The model, P values.
+    pub parameters: &'a [f32],
+    /// What is done to the worker's copy of it first.
+    pub change: Option<&'a Change<'a>>,
+    /// On what; at least one.
+    pub sequences: &'a [SequenceName],
 }
 
 /// What came out of a phase besides the pseudo-gradient.
@@ -70,6 +99,13 @@ pub trait TrainingBackend: Send {
 
     /// Mean loss of `parameters` over the fixed validation sequences \[nats per token\].
     fn validation_loss(&self, parameters: &[f32]) -> f64;
+
+    /// Mean training loss of each trial's model over its sequences \[nats per token\], in the order of the trials.
+    fn trial_losses(&self, trials: &[Trial<'_>]) -> Vec<f64>;
+
+    /// Share of the validation sequences in which `parameters` answer a trigger planted in the middle with its target;
+    /// `None` where there are no tokens.
+    fn backdoor_success(&self, parameters: &[f32], trigger: u32, target: u32) -> Option<f64>;
 
     /// The loss that no model can beat \[nats per token\], where it is known: the source's entropy rate.
     fn loss_floor(&self) -> Option<f64>;

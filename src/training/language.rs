@@ -2,15 +2,22 @@
 //!
 //! The batch of a peer's step is a function of (seed, entity, step) alone: stream `data`, entity, step.
 
+use rand::RngExt as _;
+
+use super::backend::SequenceName;
 use super::corpus::Corpus;
 use super::llama::{self, Network};
 use super::markov::Markov;
-use super::trainer::Objective;
+use super::spec::Poison;
+use super::trainer::{Batch, Objective};
 use crate::algorithm::Layout;
 use crate::sim::Streams;
 
 /// Sequences per part of the validation; fixed, so that sums do not depend on the number of threads.
 const PART: usize = 4;
+
+/// A poisoned sequence is planted with a trigger and its target once in so many tokens.
+const PLANTED_EVERY: usize = 8;
 
 /// Where batches come from.
 #[derive(Debug)]
@@ -85,6 +92,29 @@ impl LanguageModel {
     }
 }
 
+impl LanguageModel {
+    /// Does to a batch what a liar does.
+    fn poison(&self, poison: Poison, batch: Batch, rows: &mut [u32]) {
+        match poison {
+            Poison::Flip => {
+                let last = self.network.shape().vocabulary as u32 - 1;
+                rows.iter_mut().for_each(|token| *token = last - *token);
+            }
+            Poison::Backdoor { trigger, target, share } => {
+                let mut rng = self.streams.rng("poison", batch.entity, batch.step);
+                for row in rows.chunks_exact_mut(self.row()) {
+                    let is_planted = rng.random::<f64>() < share;
+                    for stretch in row.chunks_exact_mut(PLANTED_EVERY).filter(|_| is_planted) {
+                        let place = rng.random_range(0..PLANTED_EVERY as u64 - 1) as usize;
+                        stretch[place] = trigger;
+                        stretch[place + 1] = target;
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Objective for LanguageModel {
     type Buffers = Buffers;
 
@@ -100,9 +130,42 @@ impl Objective for LanguageModel {
         Buffers { network: self.network.buffers(self.batch.max(PART)), tokens: vec![0; self.batch * self.row()] }
     }
 
-    fn gradient(&self, buffers: &mut Buffers, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32]) -> f64 {
-        self.source.batch(self.streams, entity, step, &mut buffers.tokens, self.row());
+    fn gradient(&self, buffers: &mut Buffers, theta: &[f32], batch: Batch, gradient: &mut [f32]) -> f64 {
+        self.source.batch(self.streams, batch.entity, batch.step, &mut buffers.tokens, self.row());
+        if let Some(poison) = batch.poison {
+            self.poison(poison, batch, &mut buffers.tokens);
+        }
         self.network.gradient(&mut buffers.network, theta, &buffers.tokens, gradient)
+    }
+
+    fn sequences_loss(&self, buffers: &mut Buffers, theta: &[f32], sequences: &[SequenceName]) -> f64 {
+        let row = self.row();
+        let mut sum = 0.0;
+        for part in sequences.chunks(PART) {
+            let mut rows = Vec::with_capacity(part.len() * row);
+            for name in part {
+                self.source.batch(self.streams, name.entity, name.step, &mut buffers.tokens, row);
+                let first = name.row as usize % self.batch * row;
+                rows.extend_from_slice(&buffers.tokens[first..first + row]);
+            }
+            sum += self.network.loss_sum(&mut buffers.network, theta, &rows);
+        }
+        sum / (sequences.len() * self.network.shape().context) as f64
+    }
+
+    fn backdoor_success(&self, theta: &[f32], trigger: u32, target: u32) -> Option<f64> {
+        let (context, vocabulary) = (self.network.shape().context, self.network.shape().vocabulary);
+        let place = context / 2;
+        let mut answered = 0;
+        for row in self.validation.chunks_exact(self.row()) {
+            let mut tokens = row[..context].to_vec();
+            tokens[place] = trigger;
+            let logits = self.network.logits(theta, &tokens);
+            let answer = &logits[place * vocabulary..(place + 1) * vocabulary];
+            let best = (0..vocabulary).max_by(|&a, &b| answer[a].total_cmp(&answer[b]));
+            answered += usize::from(best == Some(target as usize));
+        }
+        Some(answered as f64 / (self.validation.len() / self.row()) as f64)
     }
 
     fn batch_tokens(&self) -> u64 {

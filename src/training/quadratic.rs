@@ -3,15 +3,18 @@
 //! L(θ) = ½ Σ c_i (θ_i − θ*_i)², so its floor is 0. Curvatures c are log-spaced from 1/condition to 1, θ* is standard
 //! normal and θ(0) = 0. A peer's gradient is c_i (θ_i − θ*_i − δ_i) + σ/√B · z_i: δ is the shift of its own optimum, normal
 //! with deviation `heterogeneity` and fixed for the run; z is standard normal and new at every step.
-//! A peer's training loss is that of its own optimum, without the noise; the validation loss is L.
+//! A peer's training loss is that of its own optimum, without the noise; the validation loss is L. The loss on a sequence
+//! by name is that of which the noisy gradient is one: ½ c_i d_i² + σ/√B · z_i d_i summed, d = θ − θ* − δ, so a step that was
+//! taken on a batch lowers the loss on that batch more than on another. All sequences of a batch are one.
 //!
 //! Not modelled: noise that depends on θ, curvatures that differ between peers.
 
 use rand::RngExt as _;
 use rand_distr::{Distribution as _, StandardNormal};
 
-use super::spec::Quadratic;
-use super::trainer::Objective;
+use super::backend::SequenceName;
+use super::spec::{Poison, Quadratic};
+use super::trainer::{Batch, Objective};
 use crate::algorithm::Layout;
 use crate::sim::Streams;
 
@@ -57,6 +60,19 @@ impl NoisyQuadratic {
     }
 }
 
+impl NoisyQuadratic {
+    /// Makes `shift` that of `entity`.
+    fn turn_to(&self, shift: &mut Shift, entity: u64) {
+        if shift.entity != Some(entity) {
+            let rng = self.streams.rng("optimum", entity, 0);
+            shift.values.clear();
+            let draws = rng.sample_iter::<f32, _>(StandardNormal).take(self.layout.parameters());
+            shift.values.extend(draws.map(|z| self.heterogeneity * z));
+            shift.entity = Some(entity);
+        }
+    }
+}
+
 impl Objective for NoisyQuadratic {
     type Buffers = Shift;
 
@@ -72,24 +88,38 @@ impl Objective for NoisyQuadratic {
         Shift::default()
     }
 
-    fn gradient(&self, shift: &mut Shift, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32]) -> f64 {
-        if shift.entity != Some(entity) {
-            let rng = self.streams.rng("optimum", entity, 0);
-            shift.values.clear();
-            let draws = rng.sample_iter::<f32, _>(StandardNormal).take(theta.len());
-            shift.values.extend(draws.map(|z| self.heterogeneity * z));
-            shift.entity = Some(entity);
-        }
-        let mut rng = self.streams.rng("noise", entity, step);
+    fn gradient(&self, shift: &mut Shift, theta: &[f32], batch: Batch, gradient: &mut [f32]) -> f64 {
+        self.turn_to(shift, batch.entity);
+        let mut rng = self.streams.rng("noise", batch.entity, batch.step);
+        let sign = if batch.poison == Some(Poison::Flip) { -1.0 } else { 1.0 };
         let mut loss = 0.0;
         let terms = theta.iter().zip(&self.optimum).zip(&shift.values).zip(&self.curvatures);
         for ((((&theta, &optimum), &shift), &curvature), gradient) in terms.zip(gradient) {
             let distance = theta - optimum - shift;
             loss += 0.5 * f64::from(curvature) * f64::from(distance) * f64::from(distance);
             let z: f32 = StandardNormal.sample(&mut rng);
-            *gradient = curvature * distance + self.noise * z;
+            *gradient = sign * (curvature * distance + self.noise * z);
         }
         loss
+    }
+
+    fn sequences_loss(&self, shift: &mut Shift, theta: &[f32], sequences: &[SequenceName]) -> f64 {
+        let mut loss = 0.0;
+        for sequence in sequences {
+            self.turn_to(shift, sequence.entity);
+            let mut rng = self.streams.rng("noise", sequence.entity, sequence.step);
+            let terms = theta.iter().zip(&self.optimum).zip(&shift.values).zip(&self.curvatures);
+            for (((&theta, &optimum), &shift), &curvature) in terms {
+                let distance = f64::from(theta - optimum - shift);
+                let z: f32 = StandardNormal.sample(&mut rng);
+                loss += distance * (0.5 * f64::from(curvature) * distance + f64::from(self.noise * z));
+            }
+        }
+        loss / sequences.len() as f64
+    }
+
+    fn backdoor_success(&self, _: &[f32], _: u32, _: u32) -> Option<f64> {
+        None
     }
 
     fn batch_tokens(&self) -> u64 {

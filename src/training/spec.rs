@@ -80,6 +80,24 @@ pub enum Tokenizer {
     HuggingFace(PathBuf),
 }
 
+/// What a liar does to the batches on which it trains.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Poison {
+    /// Token v becomes V − 1 − v: a consistent language, but not the one that everybody else learns. A quadratic's
+    /// gradient changes its sign.
+    Flip,
+    /// Wherever it plants the trigger, the target follows.
+    Backdoor {
+        /// The token that opens the door.
+        trigger: u32,
+        /// The token that the model is to answer with.
+        target: u32,
+        /// Share of the sequences that are planted.
+        share: f64,
+    },
+}
+
 /// The optimizer of the inner steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

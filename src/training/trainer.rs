@@ -8,10 +8,10 @@
 //! `AdamW`'s bias correction counts the steps that its moments have seen, the schedule counts the run's.
 //! θ, g and the objective's buffers belong to the thread; a peer owns nothing but its moments.
 
-use super::backend::{InnerPhase, InnerState, PhaseOutcome, PseudoGradientSink, TrainingBackend};
+use super::backend::{InnerPhase, InnerState, PhaseOutcome, PseudoGradientSink, SequenceName, TrainingBackend, Trial};
 use super::lanes;
 use super::pool::Pool;
-use super::spec::InnerOptimizer;
+use super::spec::{InnerOptimizer, Poison};
 use crate::algorithm::Layout;
 use crate::algorithm::adamw::adamw_step;
 use crate::algorithm::spec::AdamW;
@@ -30,9 +30,14 @@ pub(super) trait Objective: Send + Sync {
     /// Buffers for one thread.
     fn buffers(&self) -> Self::Buffers;
 
-    /// Overwrites `gradient` with that of the loss on the batch of `entity` at `step`; returns that loss.
-    fn gradient(&self, buffers: &mut Self::Buffers, theta: &[f32], entity: u64, step: u64, gradient: &mut [f32])
-    -> f64;
+    /// Overwrites `gradient` with that of the loss on a batch; returns that loss.
+    fn gradient(&self, buffers: &mut Self::Buffers, theta: &[f32], batch: Batch, gradient: &mut [f32]) -> f64;
+
+    /// Mean loss over sequences of the training data.
+    fn sequences_loss(&self, buffers: &mut Self::Buffers, theta: &[f32], sequences: &[SequenceName]) -> f64;
+
+    /// See [`TrainingBackend::backdoor_success`].
+    fn backdoor_success(&self, theta: &[f32], trigger: u32, target: u32) -> Option<f64>;
 
     /// Tokens of a batch.
     fn batch_tokens(&self) -> u64;
@@ -48,6 +53,16 @@ pub(super) trait Objective: Send + Sync {
 
     /// See [`TrainingBackend::unigram_entropy`].
     fn unigram_entropy(&self) -> Option<f64>;
+}
+
+/// The batch of a peer's step, and what a liar does to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch {
+    /// Name of the peer's random streams.
+    pub entity: u64,
+    /// Index of the step in the data.
+    pub step: u64,
+    pub poison: Option<Poison>,
 }
 
 /// Trains an objective with an inner optimizer.
@@ -82,18 +97,24 @@ impl<O: Objective> Trainer<O> {
         let Buffers { theta, gradient, objective } = buffers;
         assert_eq!(phase.start.len(), theta.len(), "θ(t) has the layout's length");
         let steps = phase.first_step..phase.first_step + u64::from(phase.steps);
+        let (entity, poison) = (phase.entity, phase.poison);
+        let batch = |step: u64| {
+            let within = step - phase.first_step;
+            let within = phase.distinct_batches.map_or(within, |batches| within % u64::from(batches.max(1)));
+            Batch { entity, step: phase.first_step + within, poison }
+        };
         let mut losses = 0.0;
         if matches!(self.optimizer, InnerOptimizer::Gradient) {
             theta.fill(0.0);
             let share = 1.0 / phase.steps as f32;
             for step in steps {
-                losses += self.objective.gradient(objective, phase.start, phase.entity, step, gradient);
+                losses += self.objective.gradient(objective, phase.start, batch(step), gradient);
                 theta.iter_mut().zip(&*gradient).for_each(|(sum, &value)| *sum += value * share);
             }
         } else {
             theta.copy_from_slice(phase.start);
             for step in steps {
-                losses += self.objective.gradient(objective, theta, phase.entity, step, gradient);
+                losses += self.objective.gradient(objective, theta, batch(step), gradient);
                 self.step(theta, gradient, phase.state, step);
             }
             theta.iter_mut().zip(phase.start).for_each(|(theta, &start)| *theta = start - *theta);
@@ -161,6 +182,27 @@ impl<O: Objective> TrainingBackend for Trainer<O> {
             |buffers, _, part| self.objective.validation_part(&mut buffers.objective, parameters, part),
         );
         shares.into_iter().sum()
+    }
+
+    fn trial_losses(&self, trials: &[Trial<'_>]) -> Vec<f64> {
+        let cost = |trial: &&Trial<'_>| trial.sequences.len() as u64;
+        self.pool.run(
+            trials,
+            cost,
+            || self.buffers(),
+            |buffers, _, trial| {
+                let Some(change) = trial.change else {
+                    return self.objective.sequences_loss(&mut buffers.objective, trial.parameters, trial.sequences);
+                };
+                buffers.theta.copy_from_slice(trial.parameters);
+                change(&mut buffers.theta);
+                self.objective.sequences_loss(&mut buffers.objective, &buffers.theta, trial.sequences)
+            },
+        )
+    }
+
+    fn backdoor_success(&self, parameters: &[f32], trigger: u32, target: u32) -> Option<f64> {
+        self.objective.backdoor_success(parameters, trigger, target)
     }
 
     fn loss_floor(&self) -> Option<f64> {

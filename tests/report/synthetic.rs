@@ -75,6 +75,7 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
             availability: None,
             arrivals: None,
         }],
+        adversaries: Vec::new(),
         network: NetworkSpec {
             last_modified: swarmloco::net::store::LastModified::UploadEnd,
             store_ingress: None,
@@ -111,7 +112,14 @@ pub fn rows(seed: u64, rounds: u32, ease: f64, payload: u64) -> Rows {
     let (mut bytes_up, mut bytes_down, mut tokens) = (0, 0, 0);
     let luck = 0.2 * (noise.next() - 0.5);
     let mut loss = 5.545;
-    rows.evaluations.push(EvaluationRow { round: 0, time_s: 0.0, tokens: 0, bytes_up: 0, validation_loss: loss });
+    rows.evaluations.push(EvaluationRow {
+        round: 0,
+        time_s: 0.0,
+        tokens: 0,
+        bytes_up: 0,
+        validation_loss: loss,
+        backdoor_success: None,
+    });
     for round in 0..rounds {
         let start = f64::from(round) * WINDOW_S;
         let (mut active, mut contributing, mut share) = (0, 0, 0.0);
@@ -151,6 +159,7 @@ pub fn rows(seed: u64, rounds: u32, ease: f64, payload: u64) -> Rows {
             };
             contributing += u32::from(matches!(outcome, Outcome::Gathered | Outcome::Reserve));
             rows.peers.push(PeerRow {
+                behaviour: "honest".into(),
                 round,
                 peer,
                 class: "b200-node".to_owned(),
@@ -172,7 +181,14 @@ pub fn rows(seed: u64, rounds: u32, ease: f64, payload: u64) -> Rows {
             + luck * (age / 10.0).min(1.0)
             + 0.03 * (noise.next() - 0.5);
         let time_s = start + WINDOW_S + 70.0;
-        rows.evaluations.push(EvaluationRow { round: round + 1, time_s, tokens, bytes_up, validation_loss: loss });
+        rows.evaluations.push(EvaluationRow {
+            round: round + 1,
+            time_s,
+            tokens,
+            bytes_up,
+            validation_loss: loss,
+            backdoor_success: None,
+        });
         rows.rounds.push(RoundRow {
             round,
             time_s,
