@@ -10,6 +10,7 @@
 //!           │        ├──> sim        the clock, the queue, named randomness, the audit
 //!           │        ├──> net        links shared max-min fairly, rings
 //!           │        ├──> cost       devices, deployment shapes, distributions
+//!           │        ├──> validator  Gauntlet: ratings, penalties, weights, the list
 //!           │        ├──> algorithm  codec, aggregation, outer step: numerics on slices
 //!           │        └──> training   the seam to what really trains
 //!           │ ───> training    llama and quadratic, data, one thread a peer
@@ -32,3 +33,4 @@ pub mod report;
 pub mod scenario;
 pub mod sim;
 pub mod training;
+pub mod validator;

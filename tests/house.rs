@@ -13,9 +13,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cost", &["algorithm", "training::spec"]),
     // Of the kernel only the named streams.
     ("training", &["algorithm", "sim::Streams"]),
-    ("protocol", &["sim", "net", "cost", "algorithm", "training"]),
+    // Numbers in, decisions out: of contributions it sees the indices, of the kernel only the named streams.
+    ("validator", &["algorithm", "sim::Streams"]),
+    ("protocol", &["sim", "net", "cost", "algorithm", "training", "validator"]),
     // Resolution is to the rooms' own plain data.
-    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "cost"]),
+    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "cost", "validator::spec"]),
     ("record", &["scenario", "protocol::rows", "sim::Audit"]),
     (
         "report",
