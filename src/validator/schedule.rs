@@ -1,8 +1,5 @@
 //! Bins and draws: whom to evaluate, in which order newcomers come.
 
-use rand::Rng;
-use rand::RngExt as _;
-
 use crate::quantity::PeerId;
 
 /// Cuts peers into bins of similar rating, best first; the first bins get the remainder. Fewer than
@@ -25,31 +22,15 @@ pub fn bins(peers: &[(PeerId, f64)], bins: usize, per_window: usize) -> Vec<Vec<
         .collect()
 }
 
-/// Draws a bin; if there is only one it is that one.
+/// Orders peers as if they were drawn one after another, each with a probability proportional to its weight among
+/// those left; `exponential` is a draw of the unit exponential distribution for each peer.
+///
+/// The first of independent exponential arrivals with rates w is peer i with probability w_i/Σw, and what is left is
+/// again memoryless. Each peer having its own draw, one that comes or goes shifts nobody else's.
 #[must_use]
-pub fn draw_bin(bins: usize, rng: &mut impl Rng) -> usize {
-    rng.random_range(0..bins)
-}
-
-/// Draws `count` peers one after another, each with a probability proportional to its weight among those left.
-#[must_use]
-pub fn draw_weighted(peers: &[(PeerId, u32)], count: usize, rng: &mut impl Rng) -> Vec<PeerId> {
-    let mut left = peers.to_vec();
-    let mut total: u64 = left.iter().map(|&(_, weight)| u64::from(weight)).sum();
-    let mut drawn = Vec::new();
-    while drawn.len() < count && total > 0 {
-        let mut point = rng.random_range(0..total);
-        let is_hit = |&(_, weight): &(PeerId, u32)| match point.checked_sub(u64::from(weight)) {
-            Some(rest) => {
-                point = rest;
-                false
-            }
-            None => true,
-        };
-        let index = left.iter().position(is_hit).expect("because the point is within the total");
-        let (peer, weight) = left.remove(index);
-        total -= u64::from(weight);
-        drawn.push(peer);
-    }
-    drawn
+pub fn draw_weighted(peers: &[(PeerId, u32)], mut exponential: impl FnMut(PeerId) -> f64) -> Vec<PeerId> {
+    let mut arrivals: Vec<(f64, PeerId)> =
+        peers.iter().map(|&(peer, weight)| (exponential(peer) / f64::from(weight), peer)).collect();
+    arrivals.sort_by(|(a, first), (b, second)| a.total_cmp(b).then(first.cmp(second)));
+    arrivals.into_iter().map(|(_, peer)| peer).collect()
 }

@@ -27,7 +27,11 @@ pub fn weights(scores: &BTreeMap<PeerId, f64>, spec: &Weights, gather: usize, re
         WeightRule::Tiers(tiers) => tier_shares(ranked.len(), &tiers, gather, reserve),
         WeightRule::Power { exponent } => ranked.iter().map(|(_, score)| score.powf(exponent)).collect(),
     };
-    let scale = (1.0 - spec.burn) / shares.iter().sum::<f64>();
+    let total: f64 = shares.iter().sum();
+    if total <= 0.0 {
+        return BTreeMap::new();
+    }
+    let scale = (1.0 - spec.burn) / total;
     ranked.iter().zip(shares).map(|(&(peer, _), share)| (peer, share * scale)).collect()
 }
 
