@@ -11,6 +11,7 @@
 //!           │        ├──> adversary  peers that lie
 //!           │        ├──> net        links shared max-min fairly, rings
 //!           │        ├──> cost       devices, deployment shapes, distributions
+//!           │        ├──> validator  Gauntlet: ratings, penalties, weights, the list
 //!           │        ├──> algorithm  codec, aggregation, outer step: numerics on slices
 //!           │        └──> training   the seam to what really trains
 //!           │ ───> training    llama and quadratic, data, one thread a peer
@@ -34,3 +35,4 @@ pub mod report;
 pub mod scenario;
 pub mod sim;
 pub mod training;
+pub mod validator;

@@ -15,9 +15,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("training", &["algorithm", "sim::Streams"]),
     // Forged payloads and poisoned batches; of the kernel only the named streams.
     ("adversary", &["algorithm", "training::spec", "sim::Streams"]),
-    ("protocol", &["sim", "net", "cost", "algorithm", "training", "adversary"]),
+    // Numbers in, decisions out: of contributions it sees the indices, of the kernel only the named streams.
+    ("validator", &["algorithm", "sim::Streams"]),
+    ("protocol", &["sim", "net", "cost", "algorithm", "training", "validator", "adversary"]),
     // Resolution is to the rooms' own plain data.
-    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "adversary::spec", "cost"]),
+    (
+        "scenario",
+        &["algorithm::spec", "training::spec", "protocol::spec", "validator::spec", "adversary::spec", "cost"],
+    ),
     ("record", &["scenario", "protocol::rows", "sim::Audit"]),
     (
         "report",

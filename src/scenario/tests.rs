@@ -1,9 +1,5 @@
 //! What is right resolves, and what is wrong is said: where, and what was expected.
 
-use miette::Diagnostic as _;
-
-use miette::Diagnostic as _;
-
 use super::*;
 
 const GOOD: &str = "\
