@@ -16,6 +16,8 @@ use swarmloco::algorithm::codec::{Scratch, decode, encode};
 use swarmloco::algorithm::outer::OuterState;
 use swarmloco::algorithm::spec::{AdamW, Aggregation, Average, Clip, Compression, OuterOptimizer, Schedule};
 use swarmloco::algorithm::{Contribution, Layout};
+use swarmloco::quantity::PeerId;
+use swarmloco::validator::overlap::overlaps;
 
 const PEERS: u64 = 20;
 
@@ -85,6 +87,8 @@ fn codec(criterion: &mut Criterion) {
     group.bench_function("aggregate of 20", |bencher| {
         bencher.iter(|| aggregate(&aggregation, &layout, black_box(&contributions), &mut out));
     });
+    let named: Vec<(PeerId, &Contribution)> = (0..).map(PeerId).zip(contributions.iter().copied()).collect();
+    group.bench_function("index overlap of 20", |bencher| bencher.iter(|| overlaps(black_box(&named), &layout)));
 
     let adamw = AdamW {
         learning_rate: 1e-3,

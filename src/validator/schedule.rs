@@ -34,3 +34,52 @@ pub fn draw_weighted(peers: &[(PeerId, u32)], mut exponential: impl FnMut(PeerId
     arrivals.sort_by(|(a, first), (b, second)| a.total_cmp(b).then(first.cmp(second)));
     arrivals.into_iter().map(|(_, peer)| peer).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_distr::{Distribution as _, Exp1};
+
+    use super::*;
+    use crate::quantity::Seed;
+    use crate::sim::Streams;
+
+    #[test]
+    fn few_peers_are_one_bin() {
+        let peers: Vec<(PeerId, f64)> = (0..99).map(|peer| (PeerId(peer), f64::from(peer))).collect();
+        assert_eq!(bins(&peers, 5, 20), [peers.iter().map(|&(peer, _)| peer).collect::<Vec<_>>()]);
+        assert_eq!(bins(&[], 5, 20), [Vec::<PeerId>::new()]);
+    }
+
+    #[test]
+    fn bins_are_by_rating_and_the_first_get_the_remainder() {
+        let peers: Vec<(PeerId, f64)> = (0..103).map(|peer| (PeerId(peer), f64::from(peer))).collect();
+        let bins = bins(&peers, 5, 20);
+        assert_eq!(bins.iter().map(Vec::len).collect::<Vec<_>>(), [21, 21, 21, 20, 20]);
+        assert!(bins.concat().into_iter().eq((0..103).rev().map(PeerId)), "the best come first");
+    }
+
+    #[test]
+    fn the_first_drawn_are_in_proportion_to_their_weights() {
+        let peers = [(PeerId(0), 1), (PeerId(1), 2), (PeerId(2), 5)];
+        let streams = Streams::new(Seed(1));
+        let draws = 20_000;
+        let mut first = [0_u32; 3];
+        let mut second_after_2 = [0_u32; 3];
+        for draw in 0..draws {
+            let drawn = draw_weighted(&peers, |peer| Exp1.sample(&mut streams.rng("test", u64::from(peer.0), draw)));
+            first[drawn[0].index()] += 1;
+            if drawn[0] == PeerId(2) {
+                second_after_2[drawn[1].index()] += 1;
+            }
+        }
+        // Five standard deviations of a binomial count.
+        let is_near = |count: u32, of: f64, share: f64| {
+            (f64::from(count) - of * share).abs() < 5.0 * (of * share * (1.0 - share)).sqrt()
+        };
+        for (count, &(_, weight)) in first.iter().zip(&peers) {
+            assert!(is_near(*count, draws as f64, f64::from(weight) / 8.0), "{first:?}");
+        }
+        // Of those left, again by weight: 1 to 2.
+        assert!(is_near(second_after_2[1], f64::from(first[2]), 2.0 / 3.0), "{second_after_2:?}");
+    }
+}

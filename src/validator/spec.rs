@@ -1,6 +1,7 @@
 //! The rules of Gauntlet, as plain data: every number of the production code, every rule with its switch.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// The rules; the default is production's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -202,7 +203,109 @@ pub struct List {
     pub peers_min: u32,
 }
 
+/// A number that makes no rule.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("`{field}` is {expected}, not {found}")]
+pub struct RuleError {
+    /// Where it stands, e.g. `overlap.max`.
+    pub field: &'static str,
+    /// What would have been right.
+    pub expected: &'static str,
+    /// What was written.
+    pub found: f64,
+}
+
 impl Gauntlet {
+    /// Everything that is wrong with the rules; empty: nothing.
+    #[must_use]
+    pub fn problems(&self) -> Vec<RuleError> {
+        let mut problems = Vec::new();
+        let mut expect = |is_right: bool, field, expected, found| {
+            if !is_right {
+                problems.push(RuleError { field, expected, found });
+            }
+        };
+        let is_share = |value: f64| (0.0..=1.0).contains(&value);
+        let is_positive = |value: f64| value.is_finite() && value > 0.0;
+
+        for (field, count) in [
+            ("peers_per_window", self.peers_per_window),
+            ("bins", self.bins),
+            ("sequences", self.sequences),
+            ("list.refresh_windows", self.list.refresh_windows),
+            ("list.peers_min", self.list.peers_min),
+            ("missing_gather.often.misses", self.missing_gather.as_ref().and_then(|r| r.often).map_or(1, |r| r.misses)),
+            ("negative.of", self.negative.map_or(1, |rule| rule.of)),
+            ("exclusion.consecutive", self.exclusion.map_or(1, |rule| rule.consecutive)),
+            ("bad_round.rank", self.bad_round.map_or(1, |rule| rule.rank)),
+        ] {
+            expect(count > 0, field, "at least 1", f64::from(count));
+        }
+        for (field, value) in [
+            ("own_trained_share", Some(self.own_trained_share)),
+            ("indicator.alpha", Some(self.indicator.alpha)),
+            ("indicator.threshold", Some(self.indicator.threshold)),
+            ("sync.slash", self.sync.map(|rule| rule.slash)),
+            ("missing_gather.success_min", self.missing_gather.as_ref().map(|rule| rule.success_min)),
+            ("missing_evaluation", self.missing_evaluation),
+            ("inactive.factor", self.inactive.map(|rule| rule.factor)),
+            ("overlap.high_factor", self.overlap.map(|rule| rule.high_factor)),
+            ("negative.share", self.negative.map(|rule| rule.share)),
+            ("negative.factor", self.negative.map(|rule| rule.factor)),
+            ("weights.burn", Some(self.weights.burn)),
+        ] {
+            let value = value.unwrap_or(0.0);
+            expect(is_share(value), field, "between 0 and 1", value);
+        }
+        for (field, value) in [
+            ("trial_factor", Some(f64::from(self.trial_factor))),
+            ("rating.beta", Some(self.rating.beta)),
+            ("rating.sigma", Some(self.rating.sigma)),
+            ("sync.steps_max", self.sync.map(|rule| rule.steps_max)),
+            ("sync.power", self.sync.map(|rule| rule.power)),
+        ] {
+            let value = value.unwrap_or(1.0);
+            expect(is_positive(value), field, "a positive number", value);
+        }
+        for (field, value) in [
+            ("rating.tau", self.rating.tau),
+            ("sync.behind_max", self.sync.map_or(0.0, |rule| rule.behind_max)),
+            ("overlap.threshold", self.overlap.map_or(0.0, |rule| rule.threshold)),
+            ("score_min", self.score_min),
+        ] {
+            expect(value >= 0.0, field, "not negative", value);
+        }
+        expect(self.rating.mu.is_finite(), "rating.mu", "a number", self.rating.mu);
+        let missing_score = self.rating.missing_score.unwrap_or(0.0);
+        expect(missing_score.is_finite(), "rating.missing_score", "a number", missing_score);
+        if let Some(rule) = &self.missing_gather {
+            for &factor in &rule.factors {
+                expect(is_share(factor), "missing_gather.factors", "a list of factors between 0 and 1", factor);
+            }
+            if let Some(often) = rule.often {
+                let is_right = often.misses <= often.of;
+                let expected = "not less than `missing_gather.often.misses`";
+                expect(is_right, "missing_gather.often.of", expected, f64::from(often.of));
+            }
+        }
+        if let Some(rule) = self.overlap {
+            expect(rule.threshold <= rule.max, "overlap.max", "not less than `overlap.threshold`", rule.max);
+            expect(rule.max <= rule.mega, "overlap.mega", "not less than `overlap.max`", rule.mega);
+        }
+        match self.weights.rule {
+            WeightRule::Power { exponent } => {
+                expect(is_positive(exponent), "weights.rule.power.exponent", "a positive number", exponent);
+            }
+            WeightRule::Tiers(tiers) => {
+                let (share, ratio, decay) = (tiers.gather_share, tiers.top_ratio, tiers.reserve_decay);
+                expect(is_share(share), "weights.rule.tiers.gather_share", "between 0 and 1", share);
+                expect(ratio.is_finite() && ratio >= 1.0, "weights.rule.tiers.top_ratio", "at least 1", ratio);
+                expect(is_share(decay), "weights.rule.tiers.reserve_decay", "between 0 and 1", decay);
+            }
+        }
+        problems
+    }
+
     /// Covenant-72B's, v2.1.28.
     #[must_use]
     pub fn production() -> Self {
@@ -264,5 +367,46 @@ impl Gauntlet {
 impl Default for Gauntlet {
     fn default() -> Self {
         Self::production()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_are_rules() {
+        assert_eq!(Gauntlet::production().problems(), []);
+        assert_eq!(Gauntlet::paper().problems(), []);
+        assert_eq!(Gauntlet::default(), Gauntlet::production());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let mut spec = Gauntlet::production();
+        spec.bins = 0;
+        spec.indicator.alpha = f64::NAN;
+        spec.overlap = spec.overlap.map(|rule| Overlap { max: 0.3, ..rule });
+        spec.missing_gather = spec.missing_gather.map(|rule| MissingGather { factors: vec![0.5, 2.0], ..rule });
+        spec.weights.rule = WeightRule::Power { exponent: -1.0 };
+        let said: Vec<String> = spec.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "`bins` is at least 1, not 0",
+                "`indicator.alpha` is between 0 and 1, not NaN",
+                "`missing_gather.factors` is a list of factors between 0 and 1, not 2",
+                "`overlap.max` is not less than `overlap.threshold`, not 0.3",
+                "`weights.rule.power.exponent` is a positive number, not -1",
+            ]
+        );
+    }
+
+    #[test]
+    fn rules_survive_being_written_and_read() {
+        for spec in [Gauntlet::production(), Gauntlet::paper()] {
+            let text = serde_json::to_string(&spec).expect("rules are plain data");
+            assert_eq!(serde_json::from_str::<Gauntlet>(&text).expect("rules were written"), spec);
+        }
     }
 }

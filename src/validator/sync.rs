@@ -104,3 +104,70 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     let below = sorted[place.floor() as usize];
     below + (sorted[place.ceil() as usize] - below) * place.fract()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validator::spec::Gauntlet;
+
+    #[test]
+    fn the_sync_score_falls_as_in_the_reference() {
+        let rule = Gauntlet::production().sync.expect("production asks");
+        // Obtained by running the reference.
+        let table =
+            [(0.0, 1.0), (0.25, 0.8045), (0.5, 0.6339), (1.0, 0.3629), (1.5, 0.1768), (2.0, 0.0642), (3.0, 0.0)];
+        for (behind, score) in table {
+            assert!((sync_score(behind, &rule) - score).abs() < 5e-5, "{behind} steps behind: {score}");
+        }
+        assert_eq!(sync_score(f64::INFINITY, &rule), 0.0);
+    }
+
+    #[test]
+    fn the_mean_is_of_what_lies_between_the_quartiles() {
+        // Ratios 0, 1, 2, 100: the quartiles are 0.75 and 26.5.
+        let own = [0.0; 4];
+        assert_eq!(steps_behind(&own, &[0.0, 2.0, -4.0, 200.0], &[2.0; 4]), 1.5);
+        // Five values: the quartiles are values themselves and count.
+        assert_eq!(steps_behind(&[0.0; 5], &[9.0, 1.0, 4.0, 2.0, 0.0], &[1.0; 5]), (1.0 + 2.0 + 4.0) / 3.0);
+        // Neither of two values lies between; their mean stands in.
+        assert_eq!(steps_behind(&own[..2], &[1.0, 3.0], &[1.0; 2]), 2.0);
+    }
+
+    #[test]
+    fn a_parameter_that_never_moves_has_a_floor() {
+        assert_eq!(steps_behind(&[1.0], &[1.0], &[0.0]), 0.0);
+        assert!(steps_behind(&[0.0], &[1.0], &[0.0]) > 9e8);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_infinitely_behind() {
+        for theirs in [&[f32::NAN, 0.0][..], &[f32::INFINITY, 0.0], &[0.0], &[]] {
+            assert_eq!(steps_behind(&[0.0, 0.0], theirs, &[1.0, 1.0]), f64::INFINITY);
+        }
+        assert_eq!(steps_behind(&[], &[], &[]), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_peer_that_missed_one_step_is_one_step_behind() {
+        let mut steps = StepSizes::default();
+        assert_eq!(steps.steps_behind(&[0.0; 4], &[0.4; 4], 0.4), 1.0, "the learning rate stands in at first");
+        for round in 0..10_u16 {
+            steps.observe(&[0.25 * f32::from(round); 4]);
+        }
+        assert_eq!(steps.steps_behind(&[2.25; 4], &[2.0; 4], 0.4), 1.0);
+        assert_eq!(steps.steps_behind(&[2.25; 4], &[1.5; 4], 0.4), 3.0);
+        // The average moves by a fifth of what is new: 0.8 · 0.25 + 0.2 · 1.25 = 0.45.
+        steps.observe(&[3.5; 4]);
+        assert!((steps.steps_behind(&[0.45; 4], &[0.0; 4], 0.4) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_values_of_each_tensor_are_shown() {
+        let mut layout = Layout::new();
+        layout.push("long", &[4, 5]);
+        layout.push("short", &[3]);
+        layout.push("single", &[1]);
+        let theta: Vec<f32> = (0..24_u16).map(f32::from).collect();
+        assert_eq!(shown(&layout, &theta), [10.0, 11.0, 21.0, 22.0, 23.0]);
+    }
+}

@@ -85,3 +85,77 @@ pub fn leader(stakes: &[Option<f64>]) -> Option<usize> {
     let live = stakes.iter().enumerate().filter_map(|(index, stake)| Some((index, (*stake)?)));
     live.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(index, _)| index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validator::spec::Gauntlet;
+
+    /// Peers 0, 1, ... with falling scores.
+    fn falling(peers: u32) -> BTreeMap<PeerId, f64> {
+        (0..peers).map(|peer| (PeerId(peer), 100.0 - f64::from(peer))).collect()
+    }
+
+    fn paid(peers: u32, spec: &Gauntlet) -> Vec<f64> {
+        let weights = weights(&falling(peers), &spec.weights, 20, 10);
+        assert!(weights.keys().copied().eq((0..weights.len() as u32).map(PeerId)), "the best are paid");
+        weights.into_values().collect()
+    }
+
+    #[test]
+    fn twenty_and_ten_peers_are_paid_as_in_the_reference() {
+        let paid = paid(40, &Gauntlet::production());
+        // Derived from the reference's arithmetic.
+        for (rank, weight) in [(0, 0.032_259), (19, 0.016_130), (20, 0.008_065), (21, 0.004_032)] {
+            assert!((paid[rank] - weight).abs() < 1e-6, "rank {rank}: {} is not {weight}", paid[rank]);
+        }
+        assert_eq!(paid.len(), 30, "behind the reserve nobody is paid");
+        let (gather, all) = (paid[..20].iter().sum::<f64>(), paid.iter().sum::<f64>());
+        assert!((all - 0.5).abs() < 1e-12, "half is burnt");
+        assert!((gather / all - 0.968).abs() < 5e-4, "the gather tier really gets 96.8 %, not 75 %");
+    }
+
+    #[test]
+    fn without_a_reserve_the_gather_tier_gets_all_that_is_not_burnt() {
+        for peers in [1, 2, 3, 20] {
+            let paid = paid(peers, &Gauntlet::production());
+            assert!((paid.iter().sum::<f64>() - 0.5).abs() < 1e-12);
+            if peers > 1 {
+                assert!((paid[0] / paid[peers as usize - 1] - 2.0).abs() < 1e-12, "the first gets twice the last");
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_no_positive_score_gets_nothing() {
+        let scores = BTreeMap::from([(PeerId(0), 0.0), (PeerId(1), -3.0), (PeerId(2), f64::NAN)]);
+        assert_eq!(weights(&scores, &Gauntlet::production().weights, 20, 10), BTreeMap::new());
+        assert_eq!(weights(&scores, &Gauntlet::paper().weights, 20, 10), BTreeMap::new());
+    }
+
+    #[test]
+    fn squared_scores_make_splitting_a_loss() {
+        let scores = |scores: &[f64]| (0..).map(PeerId).zip(scores.iter().copied()).collect();
+        let pay = |all: &[f64]| weights(&scores(all), &Gauntlet::paper().weights, 15, 0);
+        assert_eq!(pay(&[3.0, 4.0]), BTreeMap::from([(PeerId(0), 9.0 / 25.0), (PeerId(1), 16.0 / 25.0)]));
+        let (whole, halves) = (pay(&[2.0, 2.0]), pay(&[2.0, 1.0, 1.0]));
+        assert!(halves[&PeerId(1)] + halves[&PeerId(2)] < whole[&PeerId(1)]);
+    }
+
+    #[test]
+    fn validators_count_by_their_stake() {
+        let one = BTreeMap::from([(PeerId(0), 0.5)]);
+        let other = BTreeMap::from([(PeerId(0), 0.1), (PeerId(1), 0.4)]);
+        assert_eq!(combine(&[(3.0, one.clone())]), one);
+        let both = combine(&[(3.0, one), (1.0, other)]);
+        assert!((both[&PeerId(0)] - 0.4).abs() < 1e-15 && (both[&PeerId(1)] - 0.1).abs() < 1e-15);
+        assert_eq!(combine(&[]), BTreeMap::new());
+    }
+
+    #[test]
+    fn the_live_validator_with_the_highest_stake_leads() {
+        assert_eq!(leader(&[Some(1.0), Some(3.0), None, Some(3.0)]), Some(1));
+        assert_eq!(leader(&[None, Some(2.0)]), Some(1));
+        assert_eq!(leader(&[None, None]), None);
+    }
+}

@@ -31,8 +31,13 @@ pub struct Gathering<'a> {
 }
 
 impl Validator {
-    /// Takes in what the gather showed, and punishes. If nothing was gathered only the inactive are.
+    /// Takes in what the gather showed, and punishes. If nothing was gathered only the inactive are, and the window is
+    /// neither chosen for nor judged.
+    ///
+    /// # Panics
+    /// If the active peers do not ascend.
     pub fn gathered(&mut self, window: u32, seen: &Gathering<'_>) -> Vec<Penalty> {
+        assert!(seen.active.is_sorted(), "active peers ascend");
         let mut penalties = Vec::new();
         self.first_window.get_or_insert(window);
         self.take_in_active(window, seen.active, &mut penalties);
