@@ -10,6 +10,7 @@
 //! barrier       rounds that wait for their peers
 //! gather        who is selected, and getting their payloads
 //! forgery     liars: who lies, the payloads that are forged, uploads out of time
+//! judging     validators: what they see of a round, and what follows
 //! learning    θ(t), the learners, and the phases still to be run
 //! rows        what is recorded; recorder: how it is assembled
 //! ```
@@ -20,6 +21,7 @@ pub mod barrier;
 pub mod event;
 pub mod forgery;
 pub mod gather;
+pub mod judging;
 pub mod learning;
 mod lifecycle;
 pub mod peer;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adversary::spec::Adversary;
 use crate::cost::Deployment;
-use crate::protocol::spec::{NetworkSpec, PeerClass, Protocol};
+use crate::protocol::spec::{NetworkSpec, PeerClass, Protocol, Validation};
 use crate::quantity::Seed;
 use crate::training::spec::{Data, Model};
 pub use problem::{Mistake, ScenarioError, ScenarioErrors};
@@ -54,6 +54,8 @@ pub struct Scenario {
     pub network: NetworkSpec,
     /// Who of them lies.
     pub adversaries: Vec<Adversary>,
+    /// Who judges them; `None`: nobody.
+    pub validator: Option<Validation>,
 }
 
 /// Whether the proxy is trained.

@@ -1,17 +1,21 @@
 //! Whole swarms: the contract of determinism, and what a swarm is equal to where theory says so.
 
+#[path = "support/swarms.rs"]
+mod swarms;
+
 use rand::Rng;
 use swarmloco::algorithm::Layout;
 use swarmloco::host::plan;
+use swarmloco::protocol::Swarm;
 use swarmloco::protocol::rows::{Outcome, Rows};
-use swarmloco::protocol::{Event, Swarm, SwarmState};
 use swarmloco::quantity::Seed;
 use swarmloco::scenario::Scenario;
 use swarmloco::sim::{Kernel, Streams};
 use swarmloco::training::backend::PseudoGradientSink;
 use swarmloco::training::llama::Network;
 use swarmloco::training::spec::Llama;
-use swarmloco::training::{self, BackendSpec, InnerPhase, PhaseOutcome, TrainingBackend, Trial};
+use swarmloco::training::{InnerPhase, PhaseOutcome, TrainingBackend, Trial};
+use swarms::run;
 
 const SCENARIO: &str = "\
 name: test
@@ -46,39 +50,6 @@ peers:
 fn scenario(overrides: &[&str]) -> Scenario {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
     Scenario::from_text("test", SCENARIO, &overrides).unwrap_or_else(|errors| panic!("{:?}", errors.mistakes))
-}
-
-fn backend(scenario: &Scenario, threads: usize) -> Box<dyn TrainingBackend> {
-    training::build(&BackendSpec {
-        model: &scenario.model,
-        initial: None,
-        data: scenario.data.as_ref(),
-        batch: scenario.batch,
-        optimizer: &scenario.protocol.inner_optimizer,
-        validation_sequences: scenario.evaluation.sequences,
-        seed: scenario.seed,
-        threads,
-    })
-    .expect("the test's data are embedded")
-}
-
-/// Events and rows of a run, with everything written and read back after `pause` events.
-fn run(scenario: &Scenario, threads: usize, pause: Option<u64>) -> (u64, Rows) {
-    let backend = backend(scenario, threads);
-    let mut kernel = Kernel::new();
-    let mut swarm = Swarm::new(plan::swarm_spec(scenario, true), Some(&*backend));
-    kernel.prepare(|outbox| swarm.start(outbox));
-    while !swarm.is_finished() && kernel.step(&mut swarm) {
-        if pause == Some(kernel.dispatched()) {
-            let bytes = postcard::to_stdvec(&(&kernel, swarm.state())).expect("plain data");
-            let (restored, state): (Kernel<Event>, SwarmState) =
-                postcard::from_bytes(&bytes).expect("what was written");
-            kernel = restored;
-            swarm = Swarm::from_state(plan::swarm_spec(scenario, true), state, Some(&*backend));
-        }
-    }
-    assert!(swarm.is_finished(), "the swarm does not die out");
-    (kernel.audit().value(), swarm.recorder().rows().clone())
 }
 
 #[test]

@@ -77,7 +77,8 @@ pub fn aggregate(
 }
 
 /// The middle value, the lower of two; 0 of nothing.
-fn lower_median(values: &[f32]) -> f32 {
+#[must_use]
+pub fn lower_median(values: &[f32]) -> f32 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)

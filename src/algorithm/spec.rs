@@ -201,6 +201,17 @@ pub enum OuterOptimizer {
     Adamw(AdamW),
 }
 
+impl OuterOptimizer {
+    /// alpha.
+    #[must_use]
+    pub fn learning_rate(&self) -> f32 {
+        match self {
+            Self::Sgd { learning_rate } | Self::Nesterov { learning_rate, .. } => *learning_rate,
+            Self::Adamw(adamw) => adamw.learning_rate,
+        }
+    }
+}
+
 /// Adam with decoupled weight decay and bias correction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdamW {

@@ -1,8 +1,10 @@
 //! From a scenario to what a swarm has to know: the place where deployment scale is worked out.
 
+use crate::cost::Deployment;
 use crate::cost::payload::payload_bytes;
 use crate::protocol::SwarmSpec;
-use crate::protocol::spec::Compute;
+use crate::protocol::spec::{Compute, Validation};
+use crate::quantity::Duration;
 use crate::scenario::Scenario;
 
 /// The swarm of a scenario; `timeline` says whether intervals are recorded.
@@ -25,6 +27,20 @@ pub fn swarm_spec(scenario: &Scenario, timeline: bool) -> SwarmSpec {
         checkpoint: deployment.checkpoint_bytes(),
         deployment_tokens_per_step: deployment.tokens_per_step(),
         adversaries: scenario.adversaries.clone(),
+        evaluation_time: scenario.validator.as_ref().map_or(Duration::ZERO, |it| evaluation_time(it, deployment)),
+        validation: scenario.validator.clone(),
         timeline,
+    }
+}
+
+/// Three forward passes over the sequences, 2 of an inner step's 6 FLOPs a parameter and token each: an inner step for
+/// as many sequences as an evaluation has, once.
+fn evaluation_time(validation: &Validation, deployment: &Deployment) -> Duration {
+    match &validation.compute {
+        Compute::StepTime(time) => *time,
+        Compute::Device(device) => {
+            let share = f64::from(validation.rules.sequences) / deployment.batch as f64;
+            Duration::from_secs_f64(device.step_time(deployment).as_secs_f64() * share)
+        }
     }
 }

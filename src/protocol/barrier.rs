@@ -163,9 +163,8 @@ impl Swarm<'_> {
         match self.spec.protocol.exchange {
             Exchange::ObjectStore => {
                 self.state.store.remove_before(Round(self.state.round));
-                let everyone = contributors.len();
                 self.state.selection =
-                    Some(Selection::new(self.state.round, &contributors, everyone, 0, now, SimTime::MAX));
+                    Some(Selection::new(self.state.round, contributors.clone(), Vec::new(), now, SimTime::MAX));
                 for &peer in &contributors {
                     self.begin_upload(peer, now, outbox);
                 }

@@ -21,6 +21,7 @@ use crate::adversary::forge::{Knowledge, forge};
 use crate::adversary::membership::{self, Role};
 use crate::adversary::spec::{Adversary, Behaviour, Shared};
 use crate::algorithm::Contribution;
+use crate::net::store::{ObjectKey, ObjectKind};
 use crate::quantity::{Bytes, PeerId, Round, Seed};
 use crate::sim::{Outbox, SimTime, Streams};
 use crate::training::TrainingBackend;
@@ -110,6 +111,17 @@ impl Swarm<'_> {
     /// When the peer, which takes part in the round, uploads.
     pub(super) fn upload_conduct(&self, peer: PeerId) -> Upload {
         self.state.hostility.hostile.get(&peer).map_or(Upload::OnTime, |(_, conduct)| conduct.upload)
+    }
+
+    /// What the peer does in the round, for the tables.
+    pub(super) fn known_behaviour(&self, peer: PeerId) -> &'static str {
+        let lies = self.state.hostility.hostile.get(&peer);
+        lies.map_or("honest", |(role, _)| self.spec.adversaries[role.kind].behaviour.name())
+    }
+
+    /// Age of the model that the peer holds in the round.
+    pub(super) fn stale_rounds(&self, peer: PeerId) -> u32 {
+        self.state.hostility.hostile.get(&peer).map_or(0, |(_, conduct)| conduct.stale_rounds)
     }
 
     /// Runs what is outstanding and forges what liars send, as far as it can be known now.
@@ -232,9 +244,12 @@ impl Swarm<'_> {
 
 /// Uploads out of time.
 impl Swarm<'_> {
-    /// The payload was in the store before the boundary: it cost its bytes, and no reader takes it.
+    /// The payload was in the store just before the boundary: it cost its bytes, and no reader takes it.
     pub(super) fn upload_early(&mut self, peer: PeerId, now: SimTime, outbox: &mut Outbox<Event>) {
         self.state.bytes_up += self.spec.payload.0;
+        let before = SimTime::from_nanos(now.as_nanos() - 1);
+        let key = ObjectKey { round: Round(self.state.round), peer, kind: ObjectKind::Payload };
+        self.state.store.put(key, self.spec.payload, before, before);
         if let Some(row) = self.state.recorder.peer(peer) {
             row.outcome = Outcome::Early;
         }

@@ -1,7 +1,8 @@
 //! Whose payloads make a round's aggregate, and how everybody gets them.
 //!
-//! The rule, as long as no validator ranks: of the peers that trained in the round, the first `gather` by registration
-//! are the gather set and the next `reserve` stand in for those of them whose payload is not in the store in time.
+//! Where validators rank, their leader's list says who is the gather set and who stands in (see
+//! [`judging`](super::judging)). Otherwise: of the peers that trained in the round, the first `gather` by registration are
+//! the gather set and the next `reserve` stand in for those of them whose payload is not in the store in time.
 //! A payload is in time if the store dates it so ([`LastModified`](crate::net::store::LastModified)). The set is fixed when all
 //! of the gather set have arrived, and at the deadline at the latest; where an upload is dated by its start, one that
 //! is under way at the deadline may still count, and is waited for until the gather's time-out.
@@ -54,6 +55,8 @@ pub struct Selection {
 /// A set that is settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fixed {
+    /// When.
+    pub at: SimTime,
     /// Members of the gather set that made it, ascending.
     pub primary: Vec<PeerId>,
     /// Stand-ins that are used, ascending.
@@ -61,21 +64,13 @@ pub struct Fixed {
 }
 
 impl Selection {
-    /// The selection among `candidates`, which are in order of registration.
+    /// A selection of which nothing is there yet.
     #[must_use]
-    pub fn new(
-        round: u32,
-        candidates: &[PeerId],
-        gather: usize,
-        reserve: usize,
-        now: SimTime,
-        deadline: SimTime,
-    ) -> Self {
-        let (gather, rest) = candidates.split_at(gather.min(candidates.len()));
+    pub fn new(round: u32, gather: Vec<PeerId>, reserve: Vec<PeerId>, now: SimTime, deadline: SimTime) -> Self {
         Self {
             round,
-            gather: gather.to_vec(),
-            reserve: rest[..reserve.min(rest.len())].to_vec(),
+            gather,
+            reserve,
             stored: BTreeSet::new(),
             refused: BTreeSet::new(),
             failed: BTreeSet::new(),
@@ -92,6 +87,15 @@ impl Selection {
         self.gather.iter().all(|peer| self.stored.contains(peer))
     }
 
+    /// Whether the stand-ins that are there are as many as are needed, or all are there.
+    #[must_use]
+    pub fn needs_no_stand_in(&self) -> bool {
+        let needed = self.gather.iter().filter(|peer| self.refused.contains(peer)).count();
+        let is_there = |peer: &&PeerId| self.stored.contains(peer);
+        let there = self.reserve.iter().filter(is_there).filter(|peer| !self.refused.contains(peer)).count();
+        there >= needed || self.reserve.iter().all(|peer| self.stored.contains(peer))
+    }
+
     /// Whether no member of the gather set is still to come.
     #[must_use]
     pub fn none_to_come(&self) -> bool {
@@ -99,7 +103,7 @@ impl Selection {
     }
 
     /// Settles the set with what is in the store; returns the contributors, ascending.
-    pub fn fix(&mut self) -> Vec<PeerId> {
+    pub fn fix(&mut self, now: SimTime) -> Vec<PeerId> {
         assert!(self.fixed.is_none(), "the set of round {} is fixed once", self.round);
         let stored = |peer: &&PeerId| self.stored.contains(peer) && !self.refused.contains(peer);
         let mut primary: Vec<PeerId> = self.gather.iter().filter(stored).copied().collect();
@@ -107,9 +111,16 @@ impl Selection {
         let mut substitutes: Vec<PeerId> = self.reserve.iter().filter(stored).take(missing).copied().collect();
         primary.sort_unstable();
         substitutes.sort_unstable();
-        let mut contributors: Vec<PeerId> = primary.iter().chain(&substitutes).copied().collect();
+        self.fixed = Some(Fixed { at: now, primary, substitutes });
+        self.contributors()
+    }
+
+    /// Whose payloads everybody applies, ascending; nobody's before the set is fixed.
+    #[must_use]
+    pub fn contributors(&self) -> Vec<PeerId> {
+        let Some(fixed) = &self.fixed else { return Vec::new() };
+        let mut contributors: Vec<PeerId> = fixed.primary.iter().chain(&fixed.substitutes).copied().collect();
         contributors.sort_unstable();
-        self.fixed = Some(Fixed { primary, substitutes });
         contributors
     }
 
@@ -166,13 +177,20 @@ impl Swarm<'_> {
         let counts = |selection: &&mut Selection| {
             selection.round == round && dated.is_some_and(|date| date <= selection.deadline)
         };
-        if let Some(selection) =
-            self.state.selection.as_mut().filter(|selection| selection.fixed.is_none()).filter(counts)
-        {
-            selection.stored.insert(peer);
-            if selection.gather.contains(&peer) {
-                self.announce(peer, now, outbox);
+        match self.state.selection.as_mut().filter(counts) {
+            Some(selection) if selection.fixed.is_none() => {
+                selection.stored.insert(peer);
+                if selection.gather.contains(&peer) {
+                    self.announce(peer, now, outbox);
+                }
             }
+            // In time, but nobody waited for it.
+            Some(_) => {
+                if let Some(row) = self.state.recorder.peer(peer).filter(|row| row.round == round) {
+                    row.outcome = Outcome::NotSelected;
+                }
+            }
+            None => {}
         }
         self.offer_to_copiers(peer, round, now, outbox);
         self.next_activity(peer, now, outbox);
@@ -273,7 +291,13 @@ impl Swarm<'_> {
         };
         let settled = match self.spec.protocol.round {
             // A reader cannot know that a payload will never come, so it asks until the deadline.
-            RoundRule::Window(_) => selection.all_arrived() && !selection.gather.is_empty(),
+            RoundRule::Window(_) => {
+                let all_arrived = selection.all_arrived() && !selection.gather.is_empty();
+                all_arrived && {
+                    self.find_refused();
+                    self.state.selection.as_ref().is_some_and(Selection::needs_no_stand_in)
+                }
+            }
             RoundRule::Barrier(_) => selection.none_to_come(),
         };
         if settled {
@@ -281,16 +305,21 @@ impl Swarm<'_> {
         }
     }
 
-    /// Fixes the set, takes the outer step with it, and lets everyone who waited go on.
-    pub(super) fn fix_selection(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+    /// Looks into the payloads that are there: some may not be well formed.
+    fn find_refused(&mut self) {
         self.make_payloads();
-        let selection = self.state.selection.as_ref().expect("because there is something to fix");
+        let selection = self.state.selection.as_ref().expect("because there is something to look into");
         let candidates = selection.gather.iter().chain(&selection.reserve);
         let there: Vec<PeerId> = candidates.copied().filter(|peer| selection.stored.contains(peer)).collect();
         let refused: BTreeSet<PeerId> = there.into_iter().filter(|&peer| self.is_refused(peer)).collect();
+        self.state.selection.as_mut().expect("because it was there").refused = refused;
+    }
+
+    /// Fixes the set, takes the outer step with it, and lets everyone who waited go on.
+    pub(super) fn fix_selection(&mut self, now: SimTime, outbox: &mut Outbox<Event>) {
+        self.find_refused();
         let selection = self.state.selection.as_mut().expect("because there is something to fix");
-        selection.refused = refused;
-        let contributors = selection.fix();
+        let contributors = selection.fix(now);
         for (peer, row) in self.state.recorder.peers() {
             if let Some(outcome) = selection.outcome(peer) {
                 row.outcome = outcome;
@@ -340,9 +369,9 @@ mod tests {
     #[test]
     fn stand_ins_replace_the_missing_in_order_of_registration() {
         // The reference's test: gather [1, 2], only 1 there, reserve [3, 4] gives [1, 3].
-        let mut selection = Selection::new(0, &peers(&[1, 2, 3, 4]), 2, 2, SimTime::ZERO, SimTime::MAX);
+        let mut selection = Selection::new(0, peers(&[1, 2]), peers(&[3, 4]), SimTime::ZERO, SimTime::MAX);
         selection.stored.extend(peers(&[1, 3, 4]));
-        assert_eq!(selection.fix(), peers(&[1, 3]));
+        assert_eq!(selection.fix(SimTime::ZERO), peers(&[1, 3]));
         assert_eq!(selection.outcome(PeerId(3)), Some(Outcome::Reserve));
         assert_eq!(selection.outcome(PeerId(4)), Some(Outcome::NotSelected));
         assert_eq!(selection.outcome(PeerId(2)), None, "it is late or gone");
@@ -350,15 +379,18 @@ mod tests {
 
     #[test]
     fn nobody_stands_in_where_nobody_is_missing() {
-        let mut selection = Selection::new(0, &peers(&[5, 1, 3]), 2, 1, SimTime::ZERO, SimTime::MAX);
+        let mut selection = Selection::new(0, peers(&[5, 1]), peers(&[3]), SimTime::ZERO, SimTime::MAX);
         selection.stored.extend(peers(&[1, 3, 5]));
-        assert_eq!(selection.fix(), peers(&[1, 5]), "the gather set is the first two by registration");
+        assert_eq!(selection.fix(SimTime::ZERO), peers(&[1, 5]));
     }
 
     #[test]
-    fn fewer_candidates_than_places_are_all_gathered() {
-        let mut selection = Selection::new(0, &peers(&[2]), 20, 10, SimTime::ZERO, SimTime::MAX);
-        assert_eq!((selection.gather.len(), selection.reserve.len()), (1, 0));
-        assert!(selection.fix().is_empty(), "its payload has not arrived");
+    fn a_refused_payload_is_as_good_as_missing() {
+        let mut selection = Selection::new(0, peers(&[1, 2]), peers(&[3]), SimTime::ZERO, SimTime::MAX);
+        selection.stored.extend(peers(&[1, 2, 3]));
+        selection.refused.extend(peers(&[2]));
+        assert_eq!(selection.fix(SimTime::ZERO), peers(&[1, 3]));
+        assert_eq!(selection.outcome(PeerId(2)), Some(Outcome::Refused));
+        assert_eq!(selection.outcome(PeerId(3)), Some(Outcome::Reserve));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{EvaluationRow, IntervalRow, Outcome, PeerRow, Phase, RoundRow, Rows};
+use super::rows::{EvaluationRow, IntervalRow, Outcome, PeerRow, Phase, RoundRow, Rows, ScoreRow};
 use crate::quantity::{Duration, PeerId};
 use crate::sim::{Audit, SimTime};
 
@@ -16,6 +16,8 @@ pub struct Recorder {
     rows: Rows,
     round: Option<RoundRow>,
     peers: BTreeMap<PeerId, PeerRow>,
+    /// Rows of the round in which nobody is paid yet.
+    scores: Vec<ScoreRow>,
     timeline: bool,
     audit: Audit,
 }
@@ -24,7 +26,14 @@ impl Recorder {
     /// Nothing recorded; `timeline` says whether intervals are kept.
     #[must_use]
     pub fn new(timeline: bool) -> Self {
-        Self { rows: Rows::default(), round: None, peers: BTreeMap::new(), timeline, audit: Audit::default() }
+        Self {
+            rows: Rows::default(),
+            round: None,
+            peers: BTreeMap::new(),
+            scores: Vec::new(),
+            timeline,
+            audit: Audit::default(),
+        }
     }
 
     /// What is recorded.
@@ -127,6 +136,20 @@ impl Recorder {
         self.rows.evaluations.push(row);
     }
 
+    /// A validator has judged a peer.
+    pub fn score(&mut self, row: ScoreRow) {
+        self.scores.push(row);
+    }
+
+    /// Everybody is paid: the judged rows of the round close.
+    pub fn pay(&mut self, pay: &BTreeMap<PeerId, f64>) {
+        for mut row in std::mem::take(&mut self.scores) {
+            row.pay = pay.get(&PeerId(row.peer)).copied().unwrap_or(0.0);
+            feed_score(&mut self.audit, &row);
+            self.rows.scores.push(row);
+        }
+    }
+
     /// A peer was in `phase` from `start` to `end`.
     pub fn interval(&mut self, peer: PeerId, round: u32, phase: Phase, start: SimTime, end: SimTime) {
         if !self.timeline || start >= end {
@@ -175,6 +198,32 @@ fn feed_peer(audit: &mut Audit, row: &PeerRow) {
         bits(row.upload_s),
         bits(row.download_s),
         bits(row.payload_norm),
+    ] {
+        audit.u64(word);
+    }
+}
+
+fn feed_score(audit: &mut Audit, row: &ScoreRow) {
+    let bits = |value: Option<f64>| value.map_or(u64::MAX, f64::to_bits);
+    audit.update(row.behaviour.as_bytes());
+    audit.update(row.penalties.as_bytes());
+    for word in [
+        row.round.into(),
+        row.validator.into(),
+        row.peer.into(),
+        row.listed as u64,
+        row.verdict as u64,
+        bits(row.own_before),
+        bits(row.own_after),
+        bits(row.random_before),
+        bits(row.random_after),
+        row.indicator_average.to_bits(),
+        row.sync.to_bits(),
+        bits(row.mu),
+        bits(row.sigma),
+        row.final_score.to_bits(),
+        row.weight.to_bits(),
+        row.pay.to_bits(),
     ] {
         audit.u64(word);
     }

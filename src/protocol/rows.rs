@@ -73,7 +73,7 @@ pub enum Outcome {
     Reserve,
     /// In time, but neither in the gather set nor needed from the reserve.
     NotSelected,
-    /// Uploaded after the deadline, or not at all by the time the set was fixed.
+    /// Uploaded after the deadline, or not at all.
     Late,
     /// The peer left or crashed before its upload ended.
     Gone,
@@ -81,6 +81,79 @@ pub enum Outcome {
     Early,
     /// In time, but not well formed: no receiver takes it.
     Refused,
+}
+
+/// What a validator holds of a peer after a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRow {
+    /// Round t.
+    pub round: u32,
+    /// Whose view it is.
+    pub validator: u32,
+    /// Of whom.
+    pub peer: u32,
+    /// What the peer did: `honest`, or the name of its behaviour.
+    pub behaviour: String,
+    /// Where it stood on the list of the round.
+    pub listed: Listed,
+    /// What became of its evaluation in the round.
+    pub verdict: Verdict,
+    /// Loss on its own data before its payload; `None` where it was not measured.
+    pub own_before: Option<f64>,
+    /// Loss on its own data after its payload.
+    pub own_after: Option<f64>,
+    /// Loss on random data before its payload.
+    pub random_before: Option<f64>,
+    /// Loss on random data after its payload.
+    pub random_after: Option<f64>,
+    /// Relative improvement on random data.
+    pub score: Option<f64>,
+    /// +1 if own data improved more, else −1.
+    pub indicator: Option<f64>,
+    /// Moving average of the indicator.
+    pub indicator_average: f64,
+    /// The last sync score.
+    pub sync: f64,
+    /// Mean of the rating; `None` before its first match.
+    pub mu: Option<f64>,
+    /// Deviation of the rating.
+    pub sigma: Option<f64>,
+    /// What the weight follows from.
+    pub final_score: f64,
+    /// Share of all pay, by this validator.
+    pub weight: f64,
+    /// Share of all pay, by all validators.
+    pub pay: f64,
+    /// For what it was punished in the round, joined by `+`.
+    pub penalties: String,
+}
+
+/// Where a peer stood on the list of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listed {
+    /// In the gather set.
+    Gather,
+    /// Among the stand-ins.
+    Reserve,
+    /// Not at all.
+    No,
+}
+
+/// What became of a peer's evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was not its turn, or the window ended before.
+    NotEvaluated,
+    /// Its payload was tried.
+    Measured,
+    /// Its payload was not there, or not in time.
+    Missing,
+    /// Its payload was refused.
+    Invalid,
+    /// The network failed.
+    Unreachable,
 }
 
 /// One evaluation of the shared model.
@@ -145,4 +218,6 @@ pub struct Rows {
     pub evaluations: Vec<EvaluationRow>,
     /// The timeline.
     pub timeline: Vec<IntervalRow>,
+    /// One a validator, peer and round.
+    pub scores: Vec<ScoreRow>,
 }

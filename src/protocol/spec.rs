@@ -7,6 +7,7 @@ use crate::cost::{Device, Distribution};
 pub use crate::net::store::LastModified;
 use crate::quantity::{Bandwidth, Duration};
 use crate::training::spec::InnerOptimizer;
+use crate::validator::spec::Gauntlet;
 
 /// The algorithm and the round rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,7 +115,7 @@ impl PeerClass {
     }
 }
 
-/// How long an inner step takes.
+/// How long an inner step takes; of a validator, an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
@@ -154,6 +155,38 @@ pub struct Arrivals {
     pub mean_interval: Duration,
     /// No more identities of the class than this, those of the start included.
     pub cap: u32,
+}
+
+/// Validators: their rules, and what they compute with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// What they do.
+    pub rules: Gauntlet,
+    /// Who they are; at least one.
+    pub seats: Vec<Seat>,
+    /// Whether another takes over the list of a leader that is out.
+    pub failover: bool,
+    /// What a validator computes with: a device, or the stated time of an evaluation.
+    pub compute: Compute,
+    /// What a validator downloads with.
+    pub downlink: Bandwidth,
+}
+
+/// One validator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Its stake, in any unit.
+    pub stake: f64,
+    /// Rounds `from..until` in which it is out.
+    pub outages: Vec<[u32; 2]>,
+}
+
+impl Seat {
+    /// Whether it works in `round`.
+    #[must_use]
+    pub fn is_live(&self, round: u32) -> bool {
+        !self.outages.iter().any(|&[from, until]| (from..until).contains(&round))
+    }
 }
 
 /// The object store and its patience.

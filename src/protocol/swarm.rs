@@ -12,18 +12,19 @@ use super::barrier::BarrierRound;
 use super::event::Event;
 use super::forgery::{self, Hostility};
 use super::gather::Selection;
+use super::judging::Validators;
 use super::learning::{Learning, Phase};
 use super::peer::{Activity, Peer, Presence};
 use super::population::Population;
 use super::recorder::Recorder;
 use super::rows::{EvaluationRow, Outcome, RoundRow};
-use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule};
+use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule, Validation};
 use crate::adversary::spec::{Adversary, Behaviour};
 use crate::algorithm::Contribution;
 use crate::net::store::ObjectStore;
 use crate::net::{Completion, EndpointId, FlowId, Network};
 use crate::quantity::{Bandwidth, Bytes, Duration, PeerId, Round, Seed};
-use crate::sim::{EventKey, Outbox, SimTime, World};
+use crate::sim::{EventKey, Outbox, SimTime, Streams, World};
 use crate::training::TrainingBackend;
 
 /// All that a swarm has to know.
@@ -51,6 +52,10 @@ pub struct SwarmSpec {
     pub deployment_tokens_per_step: u64,
     /// Who lies.
     pub adversaries: Vec<Adversary>,
+    /// Who judges; `None`: nobody, the gather set is by registration.
+    pub validation: Option<Validation>,
+    /// Compute of one evaluation; a download of the payload comes on top.
+    pub evaluation_time: Duration,
     /// Whether the timeline is recorded.
     pub timeline: bool,
 }
@@ -62,7 +67,7 @@ impl SwarmSpec {
             Behaviour::StaleModel { rounds } => rounds as usize,
             _ => 0,
         });
-        stale.max().unwrap_or(0)
+        stale.max().unwrap_or(0) + usize::from(self.validation.is_some())
     }
 }
 
@@ -82,6 +87,7 @@ pub struct SwarmState {
     pub(super) barrier: BarrierRound,
     pub(super) learning: Option<Learning>,
     pub(super) hostility: Hostility,
+    pub(super) validators: Option<Validators>,
     /// Peers that crashed while their payload may still be needed.
     pub(super) lost: Vec<PeerId>,
     pub(super) recorder: Recorder,
@@ -169,6 +175,7 @@ impl<'a> Swarm<'a> {
             barrier: BarrierRound::default(),
             learning: backend.map(|backend| Learning::new(backend, spec.models_kept())),
             hostility: Hostility::new(roles),
+            validators: spec.validation.as_ref().map(|rules| Validators::new(rules, Streams::new(spec.seed))),
             lost: Vec::new(),
             recorder,
             contributions: Vec::new(),
@@ -192,6 +199,7 @@ impl<'a> Swarm<'a> {
     pub fn start(&mut self, outbox: &mut Outbox<Event>) {
         let now = SimTime::ZERO;
         self.evaluate(now);
+        self.observe_step();
         for index in 0..self.state.peers.len() {
             let peer = PeerId(index as u32);
             if self.state.peers[index].presence == Presence::Absent {
@@ -409,6 +417,7 @@ impl<'a> Swarm<'a> {
             }
         }
         self.note_aggregated(contributors);
+        self.observe_step();
         self.state.contributions.push(contributors.len() as u32);
         self.state.round += 1;
         if self.state.round.is_multiple_of(self.spec.evaluation_every) || self.all_rounds_done() {
@@ -426,7 +435,7 @@ impl<'a> Swarm<'a> {
     }
 
     /// What was trained and sent goes into the rows of the round.
-    fn note_payloads(&mut self) {
+    pub(super) fn note_payloads(&mut self) {
         let peers: Vec<PeerId> = match &self.state.learning {
             Some(learning) => learning.all_sent().map(|(peer, _)| peer).collect(),
             None => return,

@@ -45,6 +45,7 @@ impl Swarm<'_> {
         if self.state.selection.as_ref().is_some_and(|selection| selection.fixed.is_none()) {
             self.fix_selection(now, outbox);
         }
+        self.judge_round(now);
         self.close_round(window.length);
         if self.all_rounds_done() {
             self.state.finished = true;
@@ -54,14 +55,9 @@ impl Swarm<'_> {
         let trained = self.stop_training(now);
         let mut candidates = trained.clone();
         candidates.sort_unstable_by_key(|peer| (self.state.peers[peer.index()].registered, *peer));
-        self.state.selection = Some(Selection::new(
-            self.state.round,
-            &candidates,
-            window.gather as usize,
-            window.reserve as usize,
-            now,
-            now + window.upload_deadline,
-        ));
+        let (gather, reserve) = self.listed(&window, &candidates);
+        let deadline = now + window.upload_deadline;
+        self.state.selection = Some(Selection::new(self.state.round, gather, reserve, now, deadline));
         self.state.store.remove_before(Round(self.state.round.saturating_sub(ROUNDS_KEPT)));
         outbox.at(now + window.upload_deadline, Event::UploadDeadline);
         outbox.at(now + window.gather_timeout, Event::GatherTimeout { round: self.state.round });

@@ -11,7 +11,7 @@ use super::atomic;
 use super::manifest::{FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
 use super::tables::{self, Table};
 use super::{RecordError, checkpoint};
-use crate::protocol::rows::{EvaluationRow, IntervalRow, PeerRow, RoundRow, Rows};
+use crate::protocol::rows::{EvaluationRow, IntervalRow, PeerRow, RoundRow, Rows, ScoreRow};
 
 /// The summary for a person.
 pub const SUMMARY: &str = "summary.md";
@@ -35,6 +35,7 @@ const OURS: &[&str] = &[
     PeerRow::FILE,
     EvaluationRow::FILE,
     IntervalRow::FILE,
+    ScoreRow::FILE,
 ];
 
 /// A run directory.
@@ -107,7 +108,7 @@ impl RunDirectory {
         self.previous.as_ref()
     }
 
-    /// Writes the four tables.
+    /// Writes all tables.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -115,7 +116,8 @@ impl RunDirectory {
         self.write_table(&rows.rounds)?;
         self.write_table(&rows.peers)?;
         self.write_table(&rows.evaluations)?;
-        self.write_table(&rows.timeline)
+        self.write_table(&rows.timeline)?;
+        self.write_table(&rows.scores)
     }
 
     /// Writes the manifest; last of all files, so that what it says is true.
@@ -179,7 +181,7 @@ impl RunDirectory {
         tables::read(&self.path.join(T::FILE))
     }
 
-    /// All four tables.
+    /// All tables.
     ///
     /// # Errors
     /// A file is missing or malformed.
@@ -189,6 +191,7 @@ impl RunDirectory {
             peers: self.read_table()?,
             evaluations: self.read_table()?,
             timeline: self.read_table()?,
+            scores: self.read_table()?,
         })
     }
 

@@ -11,7 +11,7 @@ use polars::prelude::*;
 
 use super::RecordError;
 use super::atomic::Witness;
-use crate::protocol::rows::{EvaluationRow, IntervalRow, Outcome, PeerRow, Phase, RoundRow};
+use crate::protocol::rows::{EvaluationRow, IntervalRow, Listed, Outcome, PeerRow, Phase, RoundRow, ScoreRow, Verdict};
 
 /// Rows of a row group: enough to compress well, few enough to be written in little memory.
 const ROW_GROUP: usize = 1 << 18;
@@ -66,6 +66,9 @@ table!(PeerRow in "peers.parquet":
     round, peer, class, behaviour, steps, training_loss, outcome, compute_s, upload_s, download_s, payload_norm);
 table!(EvaluationRow in "evaluations.parquet": round, time_s, tokens, bytes_up, validation_loss,
     backdoor_success);
+table!(ScoreRow in "scores.parquet":
+    round, validator, peer, behaviour, listed, verdict, own_before, own_after, random_before, random_after, score, indicator,
+    indicator_average, sync, mu, sigma, final_score, weight, pay, penalties);
 table!(IntervalRow in "timeline.parquet": peer, round, phase, start_s, end_s);
 
 macro_rules! number_cell {
@@ -126,6 +129,32 @@ impl Word for Outcome {
             Self::Gone => "gone",
             Self::Early => "early",
             Self::Refused => "refused",
+        }
+    }
+}
+
+impl Word for Listed {
+    const ALL: &'static [Self] = &[Self::Gather, Self::Reserve, Self::No];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gather => "gather",
+            Self::Reserve => "reserve",
+            Self::No => "no",
+        }
+    }
+}
+
+impl Word for Verdict {
+    const ALL: &'static [Self] = &[Self::NotEvaluated, Self::Measured, Self::Missing, Self::Invalid, Self::Unreachable];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::NotEvaluated => "not_evaluated",
+            Self::Measured => "measured",
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::Unreachable => "unreachable",
         }
     }
 }

@@ -4,6 +4,7 @@ mod adversary;
 mod algorithm;
 mod population;
 mod training;
+mod validator;
 
 use super::document::Node;
 use super::reader::{Fields, Reader, meant};
@@ -51,7 +52,7 @@ pub fn scenario(reader: &Reader, root: &Node) -> Option<Scenario> {
         if let Some(adversaries) = &adversaries {
             check_adversaries(reader, fields, adversaries, model.as_ref(), protocol.as_ref());
         }
-        not_yet(reader, fields);
+        let validator = fields.or("validator", None, |node| validator::validator(reader, node, protocol.as_ref()));
         Some(Scenario {
             name: name?,
             seed: seed?,
@@ -67,6 +68,7 @@ pub fn scenario(reader: &Reader, root: &Node) -> Option<Scenario> {
             peers: peers?,
             network: network?,
             adversaries: adversaries?,
+            validator: validator?,
         })
     })
 }
@@ -122,15 +124,6 @@ fn data(
         return reader.report(fields.place(), "`data` is missing", "a llama trains on `text` or `markov` data");
     }
     Some(data)
-}
-
-/// What later versions will read: its absence may be said.
-fn not_yet(reader: &Reader, fields: &Fields<'_>) {
-    use super::document::Value;
-    fields.optional("validator", |node| match &node.value {
-        Value::Scalar(text) if text == "none" => Some(()),
-        _ => reader.report(node.place, "`validator` is not supported by this version", "leave it out"),
-    });
 }
 
 fn deployment(reader: &Reader, fields: &Fields<'_>, model: Option<&Model>, batch: Option<u64>) -> Option<Deployment> {

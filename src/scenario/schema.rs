@@ -5,6 +5,7 @@
 #![expect(dead_code, reason = "only the types' descriptions are used")]
 
 mod adversary;
+mod validator;
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -106,8 +107,8 @@ struct Scenario {
     network: Option<Network>,
     /// Who of them lies. Default: nobody.
     adversaries: Option<Vec<adversary::Adversary>>,
-    /// Not supported by this version; `none`.
-    validator: Option<NoneWord>,
+    /// Who judges them; `none`: nobody, whoever registered first is gathered. Default `none`.
+    validator: Option<OrNone<validator::Validator>>,
 }
 
 #[derive(JsonSchema)]

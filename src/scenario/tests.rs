@@ -1,5 +1,7 @@
 //! What is right resolves, and what is wrong is said: where, and what was expected.
 
+use miette::Diagnostic as _;
+
 use super::*;
 
 const GOOD: &str = "\
@@ -109,6 +111,9 @@ fn each_kind_of_mistake_is_caught() {
             "batch: 4\nadversaries: [{behaviour: sign_flip, fraction: 0.1, when: {between: {from: 4, until: 4}}}]",
             "is no time",
         ),
+        ("batch: 4", "batch: 4\nvalidator: {gauntlet: {rules: papr}}", "did you mean `paper`?"),
+        ("batch: 4", "batch: 4\nvalidator: {gauntlet: {overlap: {max: 0.1}}}", "`overlap.max` is not less than"),
+        ("batch: 4", "batch: 4\nvalidator: {gauntlet: {seats: []}}", "somebody has to judge"),
         (
             "batch: 4",
             "batch: 4\nadversaries: [{behaviour: sign_flip, fraction: 0.1, class: nobody}]",
@@ -178,6 +183,20 @@ fn the_schema_has_the_fields_that_are_read() {
         ("Arrivals", "peers.0.arrivals={zzz: 1}"),
         ("Network", "network={zzz: 1}"),
         ("Adversary", "adversaries=[{zzz: 1}]"),
+        ("Gauntlet", "validator={gauntlet: {zzz: 1}}"),
+        ("Rating", "validator={gauntlet: {rating: {zzz: 1}}}"),
+        ("Indicator", "validator={gauntlet: {indicator: {zzz: 1}}}"),
+        ("Sync", "validator={gauntlet: {sync: {zzz: 1}}}"),
+        ("MissingGather", "validator={gauntlet: {missing_gather: {zzz: 1}}}"),
+        ("Often", "validator={gauntlet: {missing_gather: {often: {zzz: 1}}}}"),
+        ("Inactive", "validator={gauntlet: {inactive: {zzz: 1}}}"),
+        ("Overlap", "validator={gauntlet: {overlap: {zzz: 1}}}"),
+        ("Negative", "validator={gauntlet: {negative: {zzz: 1}}}"),
+        ("Exclusion", "validator={gauntlet: {exclusion: {zzz: 1}}}"),
+        ("BadRound", "validator={gauntlet: {bad_round: {zzz: 1}}}"),
+        ("Weights", "validator={gauntlet: {weights: {zzz: 1}}}"),
+        ("List", "validator={gauntlet: {list: {zzz: 1}}}"),
+        ("Seat", "validator={gauntlet: {seats: [{zzz: 1}]}}"),
         ("Evaluation", "evaluation={zzz: 1}"),
         ("Deployment", "deployment={zzz: 1}"),
         ("Llama", "model={llama: {zzz: 1}}"),

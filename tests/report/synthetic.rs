@@ -76,6 +76,7 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
             arrivals: None,
         }],
         adversaries: Vec::new(),
+        validator: None,
         network: NetworkSpec {
             last_modified: swarmloco::net::store::LastModified::UploadEnd,
             store_ingress: None,

@@ -75,7 +75,7 @@ fn class(reader: &Reader, fields: &Fields<'_>) -> Option<PeerClass> {
     })
 }
 
-fn device(reader: &Reader, node: &Node) -> Option<Device> {
+pub(super) fn device(reader: &Reader, node: &Node) -> Option<Device> {
     reader.map(node, "device", |fields| {
         let model = fields.required("name", |node| {
             let name = reader.text(node, "the name of a device")?;
