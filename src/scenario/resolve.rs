@@ -1,5 +1,6 @@
 //! A tree to a [`Scenario`]: types, units, meaning; every mistake is collected.
 
+mod aggregation;
 mod algorithm;
 mod population;
 mod training;
@@ -157,10 +158,13 @@ fn protocol(reader: &Reader, node: &Node, rounds: u64) -> Option<Protocol> {
                 _ => Exchange::ObjectStore,
             })
         });
-        let aggregation = fields.required("aggregation", |node| algorithm::aggregation(reader, node));
+        let aggregation = fields.required("aggregation", |node| aggregation::aggregation(reader, node));
         let outer_optimizer =
             fields.required("outer_optimizer", |node| algorithm::outer_optimizer(reader, node, rounds));
         let round = fields.required("round", |node| population::round(reader, node));
+        if let (Some(RoundRule::Window(window)), Some(aggregation)) = (&round, &aggregation) {
+            aggregation::check_tolerance(reader, fields.place_of("aggregation"), aggregation, window.gather);
+        }
         if exchange == Some(Exchange::Ring) && matches!(compression, Some(Compression::TopK(_))) {
             let hint = "a ring adds dense payloads; use `object_store` or `all_to_all`";
             reader.report::<()>(fields.place_of("exchange"), "top-k payloads cannot go around a ring", hint);

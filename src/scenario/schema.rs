@@ -7,6 +7,10 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
+mod aggregation;
+
+use aggregation::Aggregation;
+
 /// A duration such as `23 min` (ns, us, ms, s, min, h, d).
 #[derive(JsonSchema)]
 struct Duration(String);
@@ -377,29 +381,6 @@ enum Exchange {
     ObjectStore,
     Ring,
     AllToAll,
-}
-
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Aggregation {
-    /// Over the peers that sent a coordinate, or over all R. Default `contributors`.
-    average: Option<Average>,
-    /// Default `none`.
-    clip: Option<Clip>,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Average {
-    Contributors,
-    Peers,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Clip {
-    None,
-    MedianNorm,
 }
 
 #[derive(JsonSchema)]
