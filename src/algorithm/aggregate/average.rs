@@ -3,6 +3,7 @@
 use pulp::Arch;
 
 use super::Found;
+use super::columns::sign;
 use crate::algorithm::contribution::Contribution;
 use crate::algorithm::spec::Average;
 use crate::algorithm::vectorised::vectorised;
@@ -71,12 +72,7 @@ impl Weighted<'_> {
     /// The mean of dense contributions.
     pub fn dense_mean(&self, out: &mut [f32]) -> Found {
         let peers = self.contributions.len() as f32;
-        let weighted: Vec<(&[f32], f32)> = self
-            .contributions
-            .iter()
-            .zip(self.factors)
-            .map(|(contribution, &factor)| (contribution.values(self.number), factor))
-            .collect();
+        let weighted: Vec<(&[f32], f32)> = self.dense().collect();
         vectorised(
             Arch::new(),
             #[inline(always)]
@@ -88,25 +84,18 @@ impl Weighted<'_> {
         Found::of(out)
     }
 
-    /// Σ factor_r · v_r, by the same order; contributions whose factor is 0 are passed over.
+    /// Each dense contribution's values, with its factor.
+    fn dense(&self) -> impl Iterator<Item = (&[f32], f32)> {
+        let rows = self.contributions.iter().zip(self.factors);
+        rows.map(|(contribution, &factor)| (contribution.values(self.number), factor))
+    }
+
+    /// Σ factor_r · v_r, in the same order; contributions whose factor is 0 are passed over.
     pub fn sum(&self, out: &mut [f32], offset: usize) -> Found {
-        let taken = || self.contributions.iter().zip(self.factors).filter(|&(_, &factor)| factor != 0.0);
-        let Some(first) = self.contributions.first() else { return Found::NOTHING };
-        if first.is_sparse() {
-            for chunk in 0..first.chunks(self.number) {
-                for (contribution, &factor) in taken() {
-                    let sent = contribution.chunk(self.number, chunk);
-                    let mut previous = None;
-                    for (&index, &value) in sent.indices.iter().zip(sent.values) {
-                        if previous.replace(index) != Some(index) {
-                            out[index as usize - offset] += factor * value;
-                        }
-                    }
-                }
-            }
+        if self.contributions.first().is_some_and(|first| first.is_sparse()) {
+            self.scatter(out, offset, |factor, value| factor * value);
         } else {
-            let taken: Vec<(&[f32], f32)> =
-                taken().map(|(contribution, &factor)| (contribution.values(self.number), factor)).collect();
+            let taken: Vec<(&[f32], f32)> = self.dense().filter(|&(_, factor)| factor != 0.0).collect();
             vectorised(
                 Arch::new(),
                 #[inline(always)]
@@ -114,6 +103,36 @@ impl Weighted<'_> {
             );
         }
         Found::of(out)
+    }
+
+    /// The sign that more of the sparse contributions have, times `magnitude`.
+    pub fn votes(&self, magnitude: f32, out: &mut [f32], offset: usize) -> Found {
+        self.scatter(out, offset, |factor, value| sign(factor * value));
+        vectorised(
+            Arch::new(),
+            #[inline(always)]
+            || out.iter_mut().for_each(|votes| *votes = magnitude * sign(*votes)),
+        );
+        Found::of(out)
+    }
+
+    /// Adds to each coordinate a term of what every sparse contribution says there, chunk by chunk.
+    fn scatter(&self, out: &mut [f32], offset: usize, term: impl Fn(f32, f32) -> f32) {
+        let chunks = self.contributions.first().map_or(0, |first| first.chunks(self.number));
+        for chunk in 0..chunks {
+            for (contribution, &factor) in self.contributions.iter().zip(self.factors) {
+                if factor == 0.0 {
+                    continue;
+                }
+                let sent = contribution.chunk(self.number, chunk);
+                let mut previous = None;
+                for (&index, &value) in sent.indices.iter().zip(sent.values) {
+                    if previous.replace(index) != Some(index) {
+                        out[index as usize - offset] += term(factor, value);
+                    }
+                }
+            }
+        }
     }
 }
 

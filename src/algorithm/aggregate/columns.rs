@@ -109,7 +109,7 @@ pub fn column(rule: Rule, values: &mut [f32]) -> f32 {
 
 /// −1, 0 or 1.
 #[inline(always)]
-fn sign(value: f32) -> f32 {
+pub fn sign(value: f32) -> f32 {
     let positive = if value > 0.0 { 1.0 } else { 0.0 };
     let negative = if value < 0.0 { 1.0 } else { 0.0 };
     positive - negative

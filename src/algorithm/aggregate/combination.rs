@@ -32,6 +32,8 @@ pub enum Combination {
     Mean(Average),
     /// A sum with these weights.
     Sum(Vec<f32>),
+    /// The majority of the signs that were sent, times this.
+    Votes(f32),
     /// A statistic of each coordinate over all contributions, perhaps of those mixed by these neighbours.
     Columns { rule: ColumnRule, neighbours: Option<Vec<Vec<usize>>> },
     /// A statistic of each coordinate over those who sent it.
@@ -51,6 +53,9 @@ impl Combination {
         }
         if rule.is_by_coordinate() {
             let all_send = round.contributions.iter().all(|contribution| !contribution.is_sparse());
+            if let (Rule::SignMajority { magnitude }, None, false) = (rule, &mixed, all_send) {
+                return Self::Votes(magnitude);
+            }
             if mixed.is_none() && aggregation.absent == Absent::Skip && !all_send {
                 return Self::Sent(rule);
             }
@@ -86,6 +91,9 @@ impl Combination {
             Self::Sum(weights) => {
                 let factors: Vec<f32> = factors.iter().zip(weights).map(|(factor, weight)| factor * weight).collect();
                 Weighted { contributions, factors: &factors, number }.sum(target, tensor.offset)
+            }
+            Self::Votes(magnitude) => {
+                Weighted { contributions, factors, number }.votes(*magnitude, target, tensor.offset)
             }
             Self::Columns { rule, neighbours } => {
                 let mut mixed = Vec::new();
