@@ -1,4 +1,0 @@
-//! The algorithm room of the program, alone.
-
-#[path = "../src/algorithm.rs"]
-pub mod algorithm;
