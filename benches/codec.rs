@@ -83,7 +83,7 @@ fn codec(criterion: &mut Criterion) {
         .collect();
     let contributions: Vec<&Contribution> = decoded.iter().collect();
     let mut out = vec![0.0; parameters];
-    let aggregation = Aggregation { average: Average::Contributors, clip: Clip::MedianNorm };
+    let aggregation = Aggregation::averaging(Average::Contributors, Clip::MedianNorm);
     group.bench_function("aggregate of 20", |bencher| {
         bencher.iter(|| aggregate(&aggregation, &layout, black_box(&contributions), &mut out));
     });

@@ -19,6 +19,7 @@ pub mod quantize;
 pub mod reduce;
 pub mod spec;
 pub mod top_k;
+pub mod vectorised;
 
 pub use contribution::Contribution;
 pub use layout::{Layout, Tensor};

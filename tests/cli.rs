@@ -146,6 +146,12 @@ fn speed_is_measured_and_impossible_shapes_are_refused() {
     let codec = [&["bench", "codec", "--peers", "2"], &small[..]].concat();
     let rate: Value = serde_json::from_str(&run(place.path(), &codec).1).expect("JSON");
     assert!(rate["payload_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{rate}");
+    let aggregation = ["bench", "aggregation", "--peers", "3", "--f", "1", "--seconds", "0", "--format", "json"];
+    let rate: Value = serde_json::from_str(&run(place.path(), &aggregation).1).expect("JSON");
+    let rules = rate["rules"].as_array().expect("a list of rules");
+    assert!(rules.iter().any(|rule| rule["name"] == "krum"), "{rate}");
+    let is_timed = |rule: &Value, field: &str| rule[field].as_f64().is_some_and(|seconds| seconds > 0.0);
+    assert!(rules.iter().all(|rule| is_timed(rule, "dense_seconds") && is_timed(rule, "sparse_seconds")), "{rate}");
     for (model, expected) in
         [("heads=3", "`width` 128"), ("depth=3", "`depth=3` is not a size"), ("layers=0", "layers")]
     {

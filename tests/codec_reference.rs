@@ -160,7 +160,7 @@ fn contributions_aggregate_alike() {
             })
             .collect();
         let clip = if case["clip"] == Value::Bool(true) { Clip::MedianNorm } else { Clip::None };
-        let aggregation = Aggregation { average: Average::Contributors, clip };
+        let aggregation = Aggregation::averaging(Average::Contributors, clip);
         let mut out = [0.0; 4];
         aggregate(&aggregation, &layout, &contributions.iter().collect::<Vec<_>>(), &mut out);
         assert_all_close(&out, &flat(&case["out"]), "aggregate");
@@ -230,7 +230,7 @@ impl Rounds {
             self.contributions.push(contribution);
             self.payloads.push(payload);
         }
-        let aggregation = Aggregation { average: Average::Contributors, clip };
+        let aggregation = Aggregation::averaging(Average::Contributors, clip);
         let contributions: Vec<&Contribution> = self.contributions.iter().collect();
         let summary = aggregate(&aggregation, &self.layout, &contributions, &mut self.aggregate);
         let sgd = OuterOptimizer::Sgd { learning_rate };
@@ -308,7 +308,7 @@ fn ccloco_applies_its_learning_rate_twice() {
     let lr = 0.5;
     let spec = top_k([4, 4], 16, None, false, Some(0.95));
     let (contribution, _) = contribution(&spec, &layout, &[lr; 16], &mut Vec::new());
-    let aggregation = Aggregation { average: Average::Contributors, clip: Clip::None };
+    let aggregation = Aggregation::averaging(Average::Contributors, Clip::None);
     let (mut delta, mut theta) = ([0.0; 16], [0.0; 16]);
     aggregate(&aggregation, &layout, &[&contribution], &mut delta);
     let sgd = OuterOptimizer::Sgd { learning_rate: lr };
@@ -334,7 +334,7 @@ fn disjoint_workers_each_get_their_full_value_and_keep_the_rest() {
             contribution(&spec, &layout, &delta, residual).0
         })
         .collect();
-    let aggregation = Aggregation { average: Average::Contributors, clip: Clip::None };
+    let aggregation = Aggregation::averaging(Average::Contributors, Clip::None);
     let (mut delta, mut theta) = ([0.0; 16], [0.0; 16]);
     aggregate(&aggregation, &layout, &contributions.iter().collect::<Vec<_>>(), &mut delta);
     let sgd = OuterOptimizer::Sgd { learning_rate: 1.0 };

@@ -19,20 +19,22 @@
 //! ```
 //!
 //! The decoder does the checks of the public code's receiver: indices within the chunk, finite values, shift and
-//! lookup, 1e-12 ≤ |scale| ≤ 1e4. Two holes are the public code's and are left open on purpose, so that attacks through
-//! them can be simulated: the magnitude of the lookup is not bounded (only the median clip of the aggregation limits
-//! it), and an index may come more than once in a chunk (its values are averaged).
+//! lookup, 1e-12 ≤ |scale| ≤ 1e4. The public code's holes are left open on purpose, so that attacks through them can be
+//! simulated: the magnitude of the lookup is not bounded (only the median clip of the aggregation limits it), and an
+//! index may come more than once in a chunk (its values are averaged). [`Checks::Strict`] closes them.
 //!
 //! Departures from the public code: indices ascend within a chunk where they come in any order there; a chunk of one
 //! element is sent where the encoder crashes there.
 //!
 //! Not modelled: the DCT of DeMo, entropy coding of indices, the container format (pickle in zip) of the public code.
 
+mod checks;
 mod decode;
 mod encode;
 pub mod tamper;
 
-pub use decode::{DecodeError, Section, decode, sections};
+pub use checks::{Checks, VALUE_MAX};
+pub use decode::{DecodeError, Section, decode, decode_checked, sections};
 pub use encode::{Encoded, Scratch, encode};
 
 use super::chunk::Cut;

@@ -5,6 +5,10 @@ use thiserror::Error;
 
 use super::pack::INDEX_END;
 
+mod aggregation;
+
+pub use aggregation::{Absent, Aggregation, Average, Clip, Mixing, Rule};
+
 /// How a pseudo-gradient becomes a payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,35 +154,6 @@ impl Compression {
             _ => Ok(()),
         }
     }
-}
-
-/// How decoded contributions become one aggregate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Aggregation {
-    /// The divisor of each coordinate's sum.
-    pub average: Average,
-    /// What is done to large contributions first.
-    pub clip: Clip,
-}
-
-/// The divisor of a coordinate's sum over contributions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Average {
-    /// The number of peers that sent the coordinate (the public code).
-    Contributors,
-    /// The number R of contributions (the paper).
-    Peers,
-}
-
-/// Clipping of contributions before they are combined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Clip {
-    /// Contributions are taken as they are.
-    None,
-    /// Per tensor, scaled down to the lower median of the contributions' L2 norms.
-    MedianNorm,
 }
 
 /// The outer optimizer.

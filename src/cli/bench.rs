@@ -1,10 +1,11 @@
-//! `swarmloco bench`: how fast this machine trains the proxy models of a swarm, and compresses.
+//! `swarmloco bench`: how fast this machine trains the proxy models of a swarm, compresses and aggregates.
 
 use clap::{Subcommand, ValueEnum};
 use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::cli::{Failure, Format};
+use crate::host::bench::aggregation::AggregationBench;
 use crate::host::bench::codec::CodecBench;
 use crate::host::bench::{Engine, TrainingBench};
 use crate::training::check_llama;
@@ -22,6 +23,7 @@ pub struct Args {
 enum What {
     Training(Training),
     Codec(Codec),
+    Aggregation(Aggregation),
 }
 
 /// Inner steps of many peers, from the same θ.
@@ -70,6 +72,23 @@ struct Codec {
     format: Format,
 }
 
+/// The rules that combine a round's contributions, on one thread, dense and from production payloads.
+#[derive(Debug, clap::Args)]
+struct Aggregation {
+    /// Contributions
+    #[arg(long, default_value_t = 20)]
+    peers: usize,
+    /// How many of them the rules tolerate
+    #[arg(long, default_value_t = 4)]
+    f: usize,
+    /// How long to measure each rule on each kind of contributions
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EngineName {
@@ -100,6 +119,7 @@ pub fn execute(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Training(args) => training(args),
         What::Codec(args) => codec(args),
+        What::Aggregation(args) => aggregation(args),
     }
 }
 
@@ -134,6 +154,24 @@ fn codec(args: &Codec) -> Result<(), Failure> {
             println!("{:<22}{:.2} ms, {:.1} GB/s", "copy", 1e3 * rate.copy_seconds, gigabytes(rate.copy_seconds));
             println!("{:<22}{:.2} ms, {:.1} GB/s", "encode", 1e3 * rate.encode_seconds, gigabytes(rate.encode_seconds));
             println!("{:<22}{:.2} ms", format!("apply {}", rate.peers), 1e3 * rate.apply_seconds);
+        }
+    }
+    Ok(())
+}
+
+fn aggregation(args: &Aggregation) -> Result<(), Failure> {
+    if args.peers == 0 {
+        return Err(Failure::unusable(BenchError::Zero { option: "peers" }));
+    }
+    let rate = AggregationBench { peers: args.peers, f: args.f, seconds: args.seconds }.run();
+    match args.format {
+        Format::Json => print_json(&rate),
+        Format::Text => {
+            println!("{:<34}{:>12}{:>12}", format!("{} of {} values", rate.peers, rate.params), "dense", "payloads");
+            for rule in &rate.rules {
+                let [dense, sparse] = [rule.dense_seconds, rule.sparse_seconds].map(|seconds| 1e3 * seconds);
+                println!("{:<34}{dense:>9.2} ms{sparse:>9.2} ms", rule.name);
+            }
         }
     }
     Ok(())

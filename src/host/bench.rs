@@ -1,6 +1,7 @@
-//! How fast this machine trains and compresses: whole inner phases of many peers, and whole rounds' payloads, timed from
-//! outside.
+//! How fast this machine trains, compresses and aggregates: whole inner phases of many peers, and whole rounds' payloads,
+//! timed from outside.
 
+pub mod aggregation;
 pub mod codec;
 
 use serde::Serialize;

@@ -162,7 +162,7 @@ impl Learning {
     /// If it has sent nothing.
     pub fn decode(&self, protocol: &Protocol, layout: &Layout, peer: PeerId) -> Result<Contribution, DecodeError> {
         let sent = self.sent.get(&peer).expect("because only what was sent is decoded");
-        codec::decode(&protocol.compression, layout, &sent.payload)
+        codec::decode_checked(protocol.checks, &protocol.compression, layout, &sent.payload)
     }
 
     /// Runs all outstanding phases of `round`, one peer a thread.

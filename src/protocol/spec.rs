@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::algorithm::codec::Checks;
 use crate::algorithm::spec::{Aggregation, Compression, OuterOptimizer};
 use crate::cost::{Device, Distribution};
 pub use crate::net::store::LastModified;
@@ -18,6 +19,8 @@ pub struct Protocol {
     pub inner_optimizer: InnerOptimizer,
     /// How pseudo-gradients become payloads.
     pub compression: Compression,
+    /// How much a receiver checks of a payload.
+    pub checks: Checks,
     /// How payloads reach the others.
     pub exchange: Exchange,
     /// How contributions are combined.

@@ -7,8 +7,18 @@ use super::document::{self, Key, Node, Value};
 use super::problem::{Place, Problem};
 
 /// The fields that hold an enum: a map under them has one key, the variant.
-const ENUMS: &[&str] =
-    &["model", "data", "compression", "round", "inner_optimizer", "outer_optimizer", "schedule", "wait"];
+const ENUMS: &[&str] = &[
+    "model",
+    "data",
+    "compression",
+    "round",
+    "inner_optimizer",
+    "outer_optimizer",
+    "schedule",
+    "wait",
+    "rule",
+    "mixing",
+];
 
 /// Applies one override, the `source`-th text.
 ///

@@ -1,6 +1,7 @@
 //! A tree to a [`Scenario`]: types, units, meaning; every mistake is collected.
 
 mod adversary;
+mod aggregation;
 mod algorithm;
 mod population;
 mod training;
@@ -12,6 +13,7 @@ use super::{Evaluation, Scenario, Training};
 use crate::adversary::spec::{Adversary, Behaviour};
 use crate::algorithm::spec::Compression;
 use crate::cost::deployment::{self, Deployment, Shape};
+use crate::protocol::spec::Checks;
 use crate::protocol::spec::{Exchange, LastModified, NetworkSpec, Protocol, RoundRule};
 use crate::quantity::{Bandwidth, Seed};
 use crate::training::spec::{InnerOptimizer, Model};
@@ -176,6 +178,10 @@ fn protocol(reader: &Reader, node: &Node, rounds: u64) -> Option<Protocol> {
         let steps = rounds * inner_steps.unwrap_or(1);
         let inner_optimizer = fields.required("inner_optimizer", |node| training::inner_optimizer(reader, node, steps));
         let compression = fields.required("compression", |node| algorithm::compression(reader, node));
+        let checks = fields.or("checks", Checks::Production, |node| {
+            let variant = reader.variant(node, "strictness of checks", &["production", "strict"])?;
+            Some(if variant.name == "strict" { Checks::Strict } else { Checks::Production })
+        });
         let exchange = fields.or("exchange", Exchange::ObjectStore, |node| {
             let variant = reader.variant(node, "exchange", &["object_store", "ring", "all_to_all"])?;
             Some(match variant.name {
@@ -184,10 +190,13 @@ fn protocol(reader: &Reader, node: &Node, rounds: u64) -> Option<Protocol> {
                 _ => Exchange::ObjectStore,
             })
         });
-        let aggregation = fields.required("aggregation", |node| algorithm::aggregation(reader, node));
+        let aggregation = fields.required("aggregation", |node| aggregation::aggregation(reader, node));
         let outer_optimizer =
             fields.required("outer_optimizer", |node| algorithm::outer_optimizer(reader, node, rounds));
         let round = fields.required("round", |node| population::round(reader, node));
+        if let (Some(RoundRule::Window(window)), Some(aggregation)) = (&round, &aggregation) {
+            aggregation::check_tolerance(reader, fields.place_of("aggregation"), aggregation, window.gather);
+        }
         if exchange == Some(Exchange::Ring) && matches!(compression, Some(Compression::TopK(_))) {
             let hint = "a ring adds dense payloads; use `object_store` or `all_to_all`";
             reader.report::<()>(fields.place_of("exchange"), "top-k payloads cannot go around a ring", hint);
@@ -208,6 +217,7 @@ fn protocol(reader: &Reader, node: &Node, rounds: u64) -> Option<Protocol> {
             inner_steps: inner_steps? as u32,
             inner_optimizer: inner_optimizer?,
             compression: compression?,
+            checks: checks?,
             exchange: exchange?,
             aggregation: aggregation?,
             outer_optimizer: outer_optimizer?,

@@ -10,6 +10,10 @@ mod validator;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
+mod aggregation;
+
+use aggregation::Aggregation;
+
 /// A duration such as `23 min` (ns, us, ms, s, min, h, d).
 #[derive(JsonSchema)]
 struct Duration(String);
@@ -109,6 +113,15 @@ struct Scenario {
     adversaries: Option<Vec<adversary::Adversary>>,
     /// Who judges them; `none`: nobody, whoever registered first is gathered. Default `none`.
     validator: Option<OrNone<validator::Validator>>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Checks {
+    /// What the public code checks: an absurd lookup and repeated indices pass.
+    Production,
+    /// Both are refused.
+    Strict,
 }
 
 #[derive(JsonSchema)]
@@ -234,6 +247,8 @@ struct Protocol {
     inner_optimizer: InnerOptimizer,
     /// How pseudo-gradients become payloads.
     compression: Compression,
+    /// How much a receiver checks of a payload. Default `production`.
+    checks: Option<Checks>,
     /// How payloads reach the others. Default `object_store`.
     exchange: Option<Exchange>,
     /// How contributions are combined.
@@ -380,29 +395,6 @@ enum Exchange {
     ObjectStore,
     Ring,
     AllToAll,
-}
-
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Aggregation {
-    /// Over the peers that sent a coordinate, or over all R. Default `contributors`.
-    average: Option<Average>,
-    /// Default `none`.
-    clip: Option<Clip>,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Average {
-    Contributors,
-    Peers,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Clip {
-    None,
-    MedianNorm,
 }
 
 #[derive(JsonSchema)]

@@ -128,6 +128,24 @@ fn each_kind_of_mistake_is_caught() {
         ("  round: {window", "  round: {windw", "is no round rule"),
         ("name: test", "name: Not a name", "expected a name"),
         ("rounds: 3", "rounds: [3", "not YAML"),
+        ("{average: contributors}", "{rule: crum}", "`crum` is no aggregation rule; expected `average`, `median`"),
+        ("{average: contributors}", "{rule: krum}", "`krum` needs its parameters"),
+        ("{average: contributors}", "{rule: {krum: {f: -1}}}", "expected a whole number from 0"),
+        (
+            "{average: contributors}",
+            "{rule: {trimmed_mean: {f: 2}}}",
+            "not less than half of the 4 that a round gathers",
+        ),
+        (
+            "{average: contributors}",
+            "{mixing: {nearest_neighbours: {f: 2}}}",
+            "2 false contributions are not less than half",
+        ),
+        ("{average: contributors}", "{rule: {centred_clipping: {radius: 0}}}", "expected a positive number"),
+        ("{average: contributors}", "{rule: {geometric_median: {iterations: 0}}}", "from 1 to 10000"),
+        ("{average: contributors}", "{rule: {sign_majority: {magnitude: nan}}}", "expected a positive number"),
+        ("{average: contributors}", "{rule: {krum: {f: 1}}, absent: skip}", "take absent coordinates as zero"),
+        ("{average: contributors}", "{absent: skip}", "`average` says what absent coordinates count as"),
     ] {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "`{from}` is in the scenario");
@@ -154,6 +172,31 @@ fn overrides_change_values_and_variants() {
 }
 
 #[test]
+fn aggregation_rules_are_chosen_piece_by_piece_beside_average_and_clip() {
+    use crate::algorithm::spec::{Absent, Aggregation, Average, Clip, Mixing, Rule};
+    let aggregation = |overrides: &[&str]| resolved(overrides).protocol.aggregation;
+    let plain = Aggregation::averaging(Average::Contributors, Clip::None);
+    assert_eq!(aggregation(&[]), plain);
+    let clipped = aggregation(&["protocol.aggregation.clip=median_norm", "protocol.aggregation.average=peers"]);
+    assert_eq!(clipped, Aggregation::averaging(Average::Peers, Clip::MedianNorm));
+    let mixed = aggregation(&[
+        "protocol.aggregation.rule=median",
+        "protocol.aggregation.rule.trimmed_mean.f=1",
+        "protocol.aggregation.mixing.nearest_neighbours.f=1",
+    ]);
+    let mixing = Mixing::NearestNeighbours { f: 1 };
+    assert_eq!(mixed, Aggregation { rule: Rule::TrimmedMean { f: 1 }, mixing, ..plain.clone() });
+    let rule = |text: &str| aggregation(&[&format!("protocol.aggregation.rule={text}")]).rule;
+    assert_eq!(rule("{mean_around_median: {f: 1}}"), Rule::MeanAroundMedian { f: 1 });
+    assert_eq!(rule("{multi_krum: {f: 1}}"), Rule::MultiKrum { f: 1 });
+    assert_eq!(rule("geometric_median"), Rule::GeometricMedian { smoothing: 1e-6, iterations: 8 });
+    assert_eq!(rule("{centred_clipping: {radius: 2}}"), Rule::CentredClipping { radius: 2.0, iterations: 1 });
+    assert_eq!(rule("{sign_majority: {magnitude: 0.5}}"), Rule::SignMajority { magnitude: 0.5 });
+    let skipping = aggregation(&["protocol.aggregation={rule: median, absent: skip}"]);
+    assert_eq!(skipping, Aggregation { rule: Rule::Median, absent: Absent::Skip, ..plain });
+}
+
+#[test]
 fn a_wrong_override_is_shown_in_its_own_text() {
     assert!(mistakes(GOOD, &["rounds"])[0].contains("--set:1:1: expected `PATH=VALUE`"));
     assert!(mistakes(GOOD, &["rounds=none"])[0].starts_with("--set:1:8: expected a whole number"));
@@ -174,6 +217,11 @@ fn the_schema_has_the_fields_that_are_read() {
         ("Sgd", "protocol.outer_optimizer={sgd: {zzz: 1}}"),
         ("Nesterov", "protocol.outer_optimizer={nesterov: {zzz: 1}}"),
         ("Aggregation", "protocol.aggregation={zzz: 1}"),
+        ("Tolerance", "protocol.aggregation={rule: {krum: {zzz: 1}}}"),
+        ("Tolerance", "protocol.aggregation={mixing: {nearest_neighbours: {zzz: 1}}}"),
+        ("SignMajority", "protocol.aggregation={rule: {sign_majority: {zzz: 1}}}"),
+        ("GeometricMedian", "protocol.aggregation={rule: {geometric_median: {zzz: 1}}}"),
+        ("CentredClipping", "protocol.aggregation={rule: {centred_clipping: {zzz: 1}}}"),
         ("Window", "protocol.round.window.zzz=1"),
         ("Barrier", "protocol.round={barrier: {zzz: 1}}"),
         ("PeerClass", "peers.0.zzz=1"),

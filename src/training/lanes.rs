@@ -5,32 +5,15 @@
 //! pairwise at the end, and multiplications feed fused multiply-adds, so the order of a reduction is fixed by this
 //! file and not by the width of the machine's vectors.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
+
+pub use crate::algorithm::vectorised::vectorised;
 
 /// Partial sums of a reduction.
 pub const LANES: usize = 16;
 
 /// Sixteen values that are worked on together.
 pub type Lanes = [f32; LANES];
-
-/// Runs a loop compiled for the widest vectors of this machine; the closure has to be `#[inline(always)]`.
-///
-/// Not `arch.dispatch(closure)`: that calls through `FnOnce`, and the shim around a closure which merely borrows is
-/// not inlined, so its body would be compiled without the instruction set.
-pub fn vectorised(arch: Arch, body: impl FnMut()) {
-    struct Loop<F>(F);
-
-    impl<F: FnMut()> WithSimd for Loop<F> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(mut self, _: S) {
-            (self.0)();
-        }
-    }
-
-    arch.dispatch(Loop(body));
-}
 
 /// e^x by range reduction to |r| ≤ ln 2 / 2 and a polynomial of degree seven (Cephes `expf`).
 ///

@@ -53,8 +53,9 @@ pub fn scenario(name: &str, seed: u64, inner_steps: u32) -> Scenario {
             inner_steps,
             inner_optimizer: InnerOptimizer::Adamw(adamw),
             compression: Compression::production(),
+            checks: swarmloco::algorithm::codec::Checks::Production,
             exchange: Exchange::ObjectStore,
-            aggregation: Aggregation { average: Average::Contributors, clip: Clip::MedianNorm },
+            aggregation: Aggregation::averaging(Average::Contributors, Clip::MedianNorm),
             outer_optimizer: OuterOptimizer::Sgd { learning_rate: 0.65 },
             round: RoundRule::Window(Window {
                 length: Duration::from_secs(1380),

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{HEADER_BYTES, MAGIC, Parts, VERSION, from_bf16, total_bytes};
+use super::{Checks, HEADER_BYTES, INT8, MAGIC, Parts, VERSION, from_bf16, total_bytes};
 use crate::algorithm::chunk::Cut;
 use crate::algorithm::contribution::Contribution;
 use crate::algorithm::layout::{Layout, Tensor};
@@ -94,6 +94,34 @@ pub enum DecodeError {
         /// What was sent, or what it decodes to.
         value: f32,
     },
+    /// An index that comes again in its chunk; of strict checks.
+    #[error("tensor `{tensor}`: coordinate {index} comes more than once")]
+    Duplicate {
+        /// Name.
+        tensor: String,
+        /// In the flat buffer.
+        index: u32,
+    },
+    /// A lookup entry farther from the mean than any value can be; of strict checks.
+    #[error("tensor `{tensor}`: the lookup of bin {bin} is {value}, but the scale allows at most {limit}")]
+    LookupMagnitude {
+        /// Name.
+        tensor: String,
+        /// Which.
+        bin: usize,
+        /// What was sent.
+        value: f32,
+        /// What the scale allows.
+        limit: f64,
+    },
+    /// A value that is too large; of strict checks.
+    #[error("tensor `{tensor}`: a value is larger than 1e4: {value}")]
+    ValueMagnitude {
+        /// Name.
+        tensor: String,
+        /// What was sent, or what it decodes to.
+        value: f32,
+    },
 }
 
 /// The parts of one tensor's body, the codebook already checked.
@@ -151,6 +179,17 @@ pub fn sections<'a>(
     Ok(sections)
 }
 
+/// Decodes a payload, with the checks of the public code's receiver.
+///
+/// # Errors
+/// What is wrong with it; nothing of it is to be used then.
+///
+/// # Panics
+/// As [`decode_checked`].
+pub fn decode(compression: &Compression, layout: &Layout, bytes: &[u8]) -> Result<Contribution, DecodeError> {
+    decode_checked(Checks::Production, compression, layout, bytes)
+}
+
 /// Decodes a payload.
 ///
 /// # Errors
@@ -158,14 +197,19 @@ pub fn sections<'a>(
 ///
 /// # Panics
 /// If the compression does not pass its [`check`](Compression::check), or P is beyond `u32`.
-pub fn decode(compression: &Compression, layout: &Layout, bytes: &[u8]) -> Result<Contribution, DecodeError> {
+pub fn decode_checked(
+    checks: Checks,
+    compression: &Compression,
+    layout: &Layout,
+    bytes: &[u8],
+) -> Result<Contribution, DecodeError> {
     assert!(u32::try_from(layout.parameters()).is_ok(), "flat indices of contributions are u32");
     let sections = sections(compression, layout, bytes)?;
     match compression {
         Compression::TopK(top_k) => {
             let kept = sections.iter().map(|section| section.kept).sum();
             let mut contribution = Contribution::sparse(kept, sections.len());
-            let mut reader = SparseReader::default();
+            let mut reader = SparseReader { checks, ..SparseReader::default() };
             for section in &sections {
                 let cut = Cut::of(top_k, &section.tensor.shape);
                 contribution
@@ -179,6 +223,7 @@ pub fn decode(compression: &Compression, layout: &Layout, bytes: &[u8]) -> Resul
                 let name = &section.tensor.name;
                 match (compression, &section.codebook) {
                     (_, Some(book)) => {
+                        checks.codebook(name, book, &INT8, section.kept)?;
                         let decoded = finite(name, book.decoded())?;
                         values.extend(section.values.iter().map(|&bin| decoded[usize::from(bin)]));
                     }
@@ -189,6 +234,7 @@ pub fn decode(compression: &Compression, layout: &Layout, bytes: &[u8]) -> Resul
                     (_, None) => values.extend(floats(section.values)),
                 }
                 check_finite(name, &values[section.tensor.range()])?;
+                checks.values(name, &values[section.tensor.range()])?;
             }
             Ok(Contribution::dense(layout, values))
         }
@@ -198,6 +244,7 @@ pub fn decode(compression: &Compression, layout: &Layout, bytes: &[u8]) -> Resul
 /// Reusable memory of a decoder.
 #[derive(Default)]
 struct SparseReader {
+    checks: Checks,
     offsets: Vec<u32>,
     local: Vec<u16>,
     bins: Vec<u8>,
@@ -215,6 +262,7 @@ impl SparseReader {
     ) -> Result<(), DecodeError> {
         let start = values.len();
         self.read_values(top_k, section, values)?;
+        self.checks.values(&section.tensor.name, &values[start..])?;
         pack::unpack_indices(section.indices, &mut self.local);
         cut.offsets(&mut self.offsets);
         for (chunk, local) in self.local.chunks_exact(cut.k).enumerate() {
@@ -231,6 +279,7 @@ impl SparseReader {
             if !ascending {
                 let first = start + chunk * cut.k;
                 tidy(&mut indices[first..], &mut values[first..first + cut.k]);
+                self.checks.indices(&section.tensor.name, &indices[first..])?;
             }
         }
         Ok(())
@@ -243,6 +292,7 @@ impl SparseReader {
             values.extend(floats(section.values));
             return check_finite(name, &values[start..]);
         };
+        self.checks.codebook(name, book, quantizer, section.kept)?;
         let decoded = finite(name, book.decoded())?;
         match quantizer.coding {
             ValueCoding::Packed => {

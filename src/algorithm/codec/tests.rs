@@ -131,6 +131,18 @@ proptest! {
     }
 
     #[test]
+    fn strict_checks_let_honest_payloads_pass(shapes in shapes(), spec in specs(), seed in any::<u32>(), size in -9..4_i32) {
+        let layout = layout(&shapes);
+        let delta: Vec<f32> =
+            noise(layout.parameters(), seed).into_iter().map(|value| value * 10.0_f32.powi(size)).collect();
+        for compression in [Compression::TopK(spec), Compression::Int8, Compression::Dense { value_bits: 16 }] {
+            let bytes = encode_once(&compression, &layout, &delta, &mut Vec::new()).bytes;
+            let production = decode(&compression, &layout, &bytes);
+            prop_assert_eq!(decode_checked(Checks::Strict, &compression, &layout, &bytes), production);
+        }
+    }
+
+    #[test]
     fn nothing_is_lost_between_payload_and_residual(shapes in shapes(), spec in specs(), seed in any::<u32>()) {
         let layout = layout(&shapes);
         let spec = TopK { error_feedback: Some(0.95), ..spec };
@@ -340,6 +352,35 @@ fn two_holes_of_the_public_code_stay_open() {
     assert_eq!((target[2], target[7]), (6.0, 8.0));
     bytes[14] = 0;
     assert!(decode(&compression, &layout, &bytes).is_ok());
+}
+
+#[test]
+fn strict_checks_close_the_holes() {
+    let (compression, layout, bytes) = small();
+    let refusal = |at: usize, with: &[u8]| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + with.len()].copy_from_slice(with);
+        assert!(decode(&compression, &layout, &bytes).is_ok(), "the production checks let it pass");
+        decode_checked(Checks::Strict, &compression, &layout, &bytes).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(refusal(0, b"SLCO"), Ok(()));
+    let mut indices = Vec::new();
+    pack::pack_indices(&[7, 2, 7, 3], &mut indices);
+    assert_eq!(refusal(8, &indices), Err("tensor `t0`: coordinate 7 comes more than once".to_owned()));
+    pack::pack_indices(&[7, 2, 5, 3], &mut indices);
+    assert_eq!(refusal(8, &indices[6..]), Ok(()), "the order is free");
+    assert_eq!(
+        refusal(18, &2e4_f32.to_le_bytes()).map_err(|error| error.contains("a value is larger than 1e4: 2")),
+        Err(true)
+    );
+    // σ = 0.5·4/6 for a scale of 0.5; the mean of one of four values is at most √3 of it away.
+    let scale_and_lookup = |centre: f32| [0.5, 0.0, centre, 0.0, 0.0].map(f32::to_le_bytes).concat();
+    assert_eq!(refusal(22, &scale_and_lookup(0.577)), Ok(()));
+    let error = refusal(22, &scale_and_lookup(-0.578)).expect_err("too far");
+    assert!(
+        error.starts_with("tensor `t0`: the lookup of bin 1 is -0.578, but the scale allows at most 0.5779"),
+        "{error}"
+    );
 }
 
 #[test]

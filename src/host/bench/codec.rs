@@ -75,7 +75,7 @@ impl CodecBench {
             encode(&compression, layout, &mut delta, &mut Vec::new(), &mut scratch).bytes
         };
         let payloads: Vec<Vec<u8>> = (0..self.peers).map(payload).collect();
-        let aggregation = Aggregation { average: Average::Contributors, clip: Clip::MedianNorm };
+        let aggregation = Aggregation::averaging(Average::Contributors, Clip::MedianNorm);
         let optimizer = OuterOptimizer::Sgd { learning_rate: 0.65 };
         let (mut outer, mut theta) = (OuterState::default(), start.clone());
         let apply_seconds = median_call(self.seconds, || {
@@ -100,6 +100,7 @@ impl CodecBench {
     }
 }
 
-fn normal(length: usize, name: u64) -> Vec<f32> {
+/// Values of one name, each N(0, 1).
+pub(super) fn normal(length: usize, name: u64) -> Vec<f32> {
     StandardNormal.sample_iter(Streams::new(Seed(1)).rng("bench", name, 0)).take(length).collect()
 }

@@ -1,8 +1,7 @@
 //! Compression, aggregation, optimizers.
 
 use crate::algorithm::spec::{
-    AdamW, Aggregation, Average, Clip, Compression, IndexCoding, OuterOptimizer, Quantizer, Schedule, TopK,
-    ValueCoding, VectorChunk,
+    AdamW, Compression, IndexCoding, OuterOptimizer, Quantizer, Schedule, TopK, ValueCoding, VectorChunk,
 };
 use crate::scenario::document::{Node, Value};
 use crate::scenario::reader::{Fields, Reader};
@@ -86,21 +85,6 @@ fn top_k(reader: &Reader, fields: &Fields<'_>) -> Option<TopK> {
         quantizer: bits.map(|bits| Quantizer { bits, range, coding }),
         index_coding: index_coding?,
         error_feedback: error_feedback?.map(|decay| decay as f32),
-    })
-}
-
-/// `{average: …, clip: …}`.
-pub fn aggregation(reader: &Reader, node: &Node) -> Option<Aggregation> {
-    reader.map(node, "aggregation", |fields| {
-        let average = fields.or("average", Average::Contributors, |node| {
-            let variant = reader.variant(node, "average", &["contributors", "peers"])?;
-            Some(if variant.name == "peers" { Average::Peers } else { Average::Contributors })
-        });
-        let clip = fields.or("clip", Clip::None, |node| {
-            let variant = reader.variant(node, "clip", &["none", "median_norm"])?;
-            Some(if variant.name == "none" { Clip::None } else { Clip::MedianNorm })
-        });
-        Some(Aggregation { average: average?, clip: clip? })
     })
 }
 
