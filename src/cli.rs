@@ -10,6 +10,7 @@ mod failure;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod sweep;
 pub mod validate;
 
 use std::io::IsTerminal;
@@ -33,6 +34,7 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Sweep(sweep::Args),
     Report(report::Args),
     Estimate(estimate::Args),
     Validate(validate::Args),
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
     prepare_messages();
     let outcome = match &command.verb {
         Verb::Run(args) => run::execute(args),
+        Verb::Sweep(args) => sweep::execute(args),
         Verb::Report(args) => report::execute(args),
         Verb::Estimate(args) => estimate::execute(args),
         Verb::Validate(args) => validate::execute(args),

@@ -14,8 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Of the kernel only the named streams.
     ("training", &["algorithm", "sim::Streams"]),
     ("protocol", &["sim", "net", "cost", "algorithm", "training"]),
-    // Resolution is to the rooms' own plain data.
-    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "cost"]),
+    // Resolution is to the rooms' own plain data; random axes of a sweep are drawn from named streams.
+    ("scenario", &["algorithm::spec", "training::spec", "protocol::spec", "cost", "sim::Streams"]),
     ("record", &["scenario", "protocol::rows", "sim::Audit"]),
     (
         "report",

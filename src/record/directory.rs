@@ -18,13 +18,14 @@ pub const SUMMARY: &str = "summary.md";
 /// Where figures go.
 pub const FIGURES: &str = "figures";
 /// Locked by the process that writes.
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 
 /// The directory of the final θ, as Hugging Face's libraries read it.
 const MODEL: &str = "model";
 
-/// What this program may leave in a directory before there is a manifest.
+/// What this program may leave in a directory, in the order in which it is removed.
 const OURS: &[&str] = &[
+    MANIFEST,
     LOCK,
     HOST,
     SUMMARY,
@@ -64,7 +65,7 @@ impl RunDirectory {
     /// holds anything but a run: then nothing was changed.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, RecordError> {
         fs::create_dir_all(path).map_err(RecordError::io("create", path))?;
-        let foreign = foreign_entry(path).map_err(RecordError::io("read", path))?;
+        let foreign = foreign_entry(path, OURS).map_err(RecordError::io("read", path))?;
         let mut previous = match read_manifest(path) {
             Ok(manifest) => Some(manifest),
             Err(RecordError::Format { .. } | RecordError::OtherBuild { .. }) if overwrite => None,
@@ -77,7 +78,7 @@ impl RunDirectory {
         };
         let lock = lock(path)?;
         if overwrite {
-            clear(path).map_err(RecordError::io("clear", path))?;
+            clear(path, OURS).map_err(RecordError::io("clear", path))?;
             previous = None;
         }
         if previous.as_ref().is_some_and(|manifest| manifest.status == Status::Finished) {
@@ -229,7 +230,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     atomic::write(directory, name, |file| file.write_all(bytes))
 }
 
-fn lock(directory: &Path) -> Result<File, RecordError> {
+pub(super) fn lock(directory: &Path) -> Result<File, RecordError> {
     let path = directory.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(RecordError::io("write", &path))?;
@@ -242,13 +243,13 @@ fn lock(directory: &Path) -> Result<File, RecordError> {
     }
 }
 
-/// An entry that this program does not leave behind without a manifest; the first by name.
-fn foreign_entry(directory: &Path) -> io::Result<Option<String>> {
+/// An entry that is neither one of `ours` nor a temporary file; the first by name.
+pub(super) fn foreign_entry(directory: &Path, ours: &[&str]) -> io::Result<Option<String>> {
     let mut foreign = None;
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let ours = name == MANIFEST || OURS.contains(&name.as_str()) || name.starts_with(atomic::TEMPORARY_PREFIX);
-        if !ours && foreign.as_ref().is_none_or(|first| name < *first) {
+        let is_ours = ours.contains(&name.as_str()) || name.starts_with(atomic::TEMPORARY_PREFIX);
+        if !is_ours && foreign.as_ref().is_none_or(|first| name < *first) {
             foreign = Some(name);
         }
     }
@@ -256,8 +257,8 @@ fn foreign_entry(directory: &Path) -> io::Result<Option<String>> {
 }
 
 /// Removes what this program wrote, the manifest first: without it nothing passes for a run.
-fn clear(directory: &Path) -> io::Result<()> {
-    for name in std::iter::once(&MANIFEST).chain(OURS).filter(|name| **name != LOCK) {
+pub(super) fn clear(directory: &Path, ours: &[&str]) -> io::Result<()> {
+    for name in ours.iter().filter(|name| **name != LOCK) {
         let path = directory.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
@@ -279,7 +280,7 @@ fn read_manifest(directory: &Path) -> Result<Manifest, RecordError> {
 }
 
 /// The file's text; `None` if there is no such file.
-fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -290,7 +291,7 @@ fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
     }
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
+pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
     serde_json::from_str(text)
         .map_err(|error| RecordError::Malformed { path: path.to_owned(), reason: error.to_string() })
 }
