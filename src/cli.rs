@@ -7,6 +7,7 @@ pub mod bench;
 pub mod codec;
 pub mod estimate;
 mod failure;
+pub mod recommend;
 pub mod report;
 pub mod run;
 pub mod schema;
@@ -36,6 +37,7 @@ enum Verb {
     Run(run::Args),
     Sweep(sweep::Args),
     Report(report::Args),
+    Recommend(recommend::Args),
     Estimate(estimate::Args),
     Validate(validate::Args),
     Schema(schema::Args),
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::execute(args),
         Verb::Sweep(args) => sweep::execute(args),
         Verb::Report(args) => report::execute(args),
+        Verb::Recommend(args) => recommend::execute(args),
         Verb::Estimate(args) => estimate::execute(args),
         Verb::Validate(args) => validate::execute(args),
         Verb::Schema(args) => schema::execute(args),

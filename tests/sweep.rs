@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use serde_json::Value;
 use swarmloco::host::sweep::works;
+use swarmloco::protocol::rows::Rows;
 use swarmloco::quantity::Seed;
 use swarmloco::record::RunDirectory;
 use swarmloco::record::sweep::run_name;
@@ -286,4 +287,103 @@ fn a_directory_of_something_else_is_left_alone() {
     let (status, _, stderr) = run(directory.path(), &["sweep", "grid.yaml", "--out", "."]);
     assert!(status == 2 && stderr.contains("not a sweep directory: it holds `grid.yaml`"), "{stderr}");
     assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 2);
+}
+
+/// The tables of each seed of a cell.
+fn rows(sweep: &Path, cell: usize) -> Vec<Rows> {
+    let manifest: Value = serde_json::from_slice(&fs::read(sweep.join("sweep.json")).expect("written")).expect("JSON");
+    let runs = manifest["cells"][cell]["runs"].as_array().expect("a list");
+    let of_run = |name: &Value| {
+        let run = RunDirectory::open(&sweep.join("cells").join(name.as_str().expect("a name")));
+        run.expect("a run").read_rows().expect("tables")
+    };
+    runs.iter().map(of_run).collect()
+}
+
+fn final_losses(sweep: &Path, cell: usize) -> Vec<f64> {
+    let last = |rows: Rows| rows.evaluations.last().expect("evaluated").validation_loss;
+    rows(sweep, cell).into_iter().map(last).collect()
+}
+
+/// When and after how many bytes each seed of a cell reaches the target.
+fn reached(sweep: &Path, cell: usize, target: f64) -> Vec<[f64; 2]> {
+    let of_run = |rows: Rows| {
+        let losses: Vec<f64> = rows.evaluations.iter().map(|row| row.validation_loss).collect();
+        let after = losses.iter().position(|loss| *loss <= target).expect("it is reached");
+        let share = (losses[after - 1] - target) / (losses[after - 1] - losses[after]);
+        let bytes = |outer_steps: usize| match outer_steps {
+            0 => 0.0,
+            steps => (rows.rounds[steps - 1].bytes_up + rows.rounds[steps - 1].bytes_down) as f64,
+        };
+        let time = |at: usize| rows.evaluations[at].time_s;
+        let between = |of: &dyn Fn(usize) -> f64| of(after - 1) + share * (of(after) - of(after - 1));
+        [between(&time), between(&bytes)]
+    };
+    rows(sweep, cell).into_iter().map(of_run).collect()
+}
+
+#[test]
+fn the_report_recommends_what_the_tables_say_is_soonest() {
+    let directory = place(&SWEEP.replace("rounds: 3", "rounds: 12").replace("seeds: 1..2", "seeds: 1..3"));
+    assert_eq!(run(directory.path(), &["sweep", "grid.yaml", "--out", "s"]).0, 0);
+    let sweep = directory.path().join("s");
+    // A loss that every run reaches on its way.
+    let ends = (0..4).flat_map(|cell| final_losses(&sweep, cell));
+    let target = (ends.fold(0.0, f64::max) * 100.0).ceil() / 100.0;
+    let (status, stdout, stderr) =
+        run(directory.path(), &["recommend", "s", "--target-loss", &target.to_string(), "--format", "json"]);
+    assert_eq!(status, 0, "{stderr}");
+    let answer: Value = serde_json::from_str(&stdout).expect("JSON");
+
+    let times: Vec<Vec<f64>> =
+        (0..4).map(|cell| reached(&sweep, cell, target).iter().map(|[time, _]| *time).collect()).collect();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let mut order: Vec<usize> = (0..4).collect();
+    order.sort_by(|&a, &b| mean(&times[a]).total_cmp(&mean(&times[b])));
+    let labels = ["attack = none, H = 2", "attack = none, H = 4", "attack = larger, H = 2", "attack = larger, H = 4"];
+    assert_eq!(answer["best"]["cell"], labels[order[0]]);
+    assert_eq!(answer["runner_up"]["cell"], labels[order[1]]);
+    assert_eq!((&answer["reaching"], &answer["cells"]), (&Value::from(4), &Value::from(4)));
+    let near = |value: &Value, expected: f64| (value.as_f64().expect("a number") / expected - 1.0).abs() < 1e-9;
+    assert!(near(&answer["best"]["time_s"], mean(&times[order[0]])), "{answer}");
+    let bytes: Vec<f64> = reached(&sweep, order[0], target).iter().map(|[_, bytes]| *bytes).collect();
+    assert!(near(&answer["best"]["bytes"], mean(&bytes)), "{answer}");
+    let leads: Vec<f64> = times[order[1]].iter().zip(&times[order[0]]).map(|(next, best)| next - best).collect();
+    assert!(near(&answer["lead_s"], mean(&leads)), "{answer}");
+
+    let (status, _, stderr) = run(directory.path(), &["recommend", "s", "--target-loss", "1e-9"]);
+    assert!(status == 1 && stderr.contains("no cell reaches the target loss with every seed"), "{stderr}");
+}
+
+#[test]
+fn the_report_of_a_sweep_is_a_function_of_it() {
+    let directory = place(SWEEP);
+    assert_eq!(run(directory.path(), &["sweep", "grid.yaml", "--out", "s"]).0, 0);
+    let sweep = directory.path().join("s");
+    let before = tables(&sweep);
+    let names: Vec<String> = before.iter().map(|(path, _)| path.display().to_string()).collect();
+    for expected in [
+        "cells.parquet",
+        "statistics.parquet",
+        "summary.md",
+        "figures/loss-by-h.svg",
+        "figures/final-loss.svg",
+        "figures/loss-time-cells.svg",
+        "figures/loss-bytes-cells.svg",
+    ] {
+        assert!(names.iter().any(|name| name == expected), "{expected} is not among {names:?}");
+    }
+    for file in ["statistics.parquet", "summary.md"] {
+        fs::remove_file(sweep.join(file)).expect("ours");
+    }
+    fs::remove_dir_all(sweep.join("figures")).expect("ours");
+    assert_eq!(run(directory.path(), &["report", "s"]).0, 0);
+    assert_eq!(tables(&sweep), before);
+
+    let summary = fs::read_to_string(sweep.join("summary.md")).expect("written");
+    assert!(summary.contains("swarmloco sweep grid.yaml"), "it says how it was made\n{summary}");
+    let (ours, baseline) = (final_losses(&sweep, 3), final_losses(&sweep, 0));
+    let difference: f64 = ours.iter().zip(&baseline).map(|(ours, base)| 100.0 * (ours / base - 1.0)).sum::<f64>() / 2.0;
+    let sign = if difference > 0.0 { "+" } else { "" };
+    assert!(summary.contains(&format!("{sign}{difference:.2} ± ")), "{difference:.2} per cent is not in\n{summary}");
 }

@@ -20,6 +20,7 @@ use crate::protocol::rows::RoundRow;
 use crate::quantity::Seed;
 use crate::record::manifest::{FORMAT, Program};
 use crate::record::sweep::{CellRow, CellStatus, SweepDirectory, SweepManifest, SweptCell, run_name};
+use crate::report::{self, sweep::SweepReport};
 use crate::scenario::{Scenario, Sweep};
 
 pub use one::Standing;
@@ -159,6 +160,9 @@ pub fn sweep(
         progress.write()?;
     }
     let standings = progress.standings.into_inner().expect("because no worker panicked");
+    if standings.iter().any(|standing| standing.status == CellStatus::Finished) {
+        report::sweep::write(&SweepReport::read(SweepDirectory::open(&options.out)?, None)?)?;
+    }
     let is_failed = |standing: &&Standing| matches!(standing.status, CellStatus::Failed | CellStatus::Deserted);
     Ok(SweepEnd {
         is_interrupted: interrupt.is_requested(),
