@@ -4,6 +4,7 @@
 //! 130 interrupted and resumable.
 
 pub mod bench;
+pub mod check;
 pub mod codec;
 pub mod estimate;
 mod failure;
@@ -38,6 +39,7 @@ enum Verb {
     Sweep(sweep::Args),
     Report(report::Args),
     Recommend(recommend::Args),
+    Check(check::Args),
     Estimate(estimate::Args),
     Validate(validate::Args),
     Schema(schema::Args),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Verb::Sweep(args) => sweep::execute(args),
         Verb::Report(args) => report::execute(args),
         Verb::Recommend(args) => recommend::execute(args),
+        Verb::Check(args) => check::execute(args),
         Verb::Estimate(args) => estimate::execute(args),
         Verb::Validate(args) => validate::execute(args),
         Verb::Schema(args) => schema::execute(args),

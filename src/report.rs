@@ -9,6 +9,7 @@
 
 mod axis;
 mod canvas;
+pub mod check;
 mod comparison;
 mod figures;
 mod heat;
