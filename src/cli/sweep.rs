@@ -9,6 +9,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::cli::Failure;
+use crate::host::run::CHECKPOINT_INTERVAL_S;
 use crate::host::sweep::{self, SweepOptions};
 use crate::host::{HostError, Interrupt};
 use crate::scenario::Sweep;
@@ -47,6 +48,9 @@ pub struct Args {
     /// Replace the sweep in the sweep directory
     #[arg(long)]
     overwrite: bool,
+    /// Seconds of wall-clock between two checkpoints; results do not depend on it
+    #[arg(long, value_name = "SECONDS", default_value_t = CHECKPOINT_INTERVAL_S)]
+    checkpoint_every: f64,
     /// No progress
     #[arg(long, short)]
     quiet: bool,
@@ -75,6 +79,7 @@ pub fn execute(args: &Args) -> Result<(), Failure> {
         out: args.out.clone().unwrap_or_else(|| PathBuf::from("results/runs").join(&sweep.name)),
         jobs,
         threads,
+        checkpoint_interval_s: args.checkpoint_every,
         resume: args.resume,
         overwrite: args.overwrite,
         command: command(args),

@@ -4,7 +4,7 @@
 //! run writes the tables of all closed rounds and a checkpoint; resumed, it ends with the bytes of a run that was never
 //! stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use thiserror::Error;
@@ -15,7 +15,8 @@ use super::plan;
 use crate::protocol::rows::RoundRow;
 use crate::protocol::{Event, Swarm, SwarmState};
 use crate::record::checkpoint::scenario_hash;
-use crate::record::manifest::{Manifest, References, Status};
+use crate::record::directory::SUMMARY;
+use crate::record::manifest::{HOST, HostReport, Manifest, References, Status};
 use crate::record::{RecordError, RunDirectory};
 use crate::report::{self, ReportError};
 use crate::scenario::{Scenario, Training};
@@ -24,8 +25,8 @@ use crate::training::llama::Network;
 use crate::training::spec::Model;
 use crate::training::{self, BackendSpec, TrainingBackend, TrainingError, interchange};
 
-/// Wall-clock between two checkpoints \[s\].
-const CHECKPOINT_INTERVAL_S: f64 = 60.0;
+/// Wall-clock between two checkpoints where nothing is said \[s\].
+pub const CHECKPOINT_INTERVAL_S: f64 = 60.0;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Threads that train; results do not depend on it.
     pub threads: usize,
+    /// Wall-clock between two checkpoints \[s\]; results do not depend on it.
+    pub checkpoint_interval_s: f64,
     /// Continue the interrupted run that is there.
     pub resume: bool,
     /// Replace the run that is there.
@@ -108,6 +111,9 @@ pub fn run(
     mut progress: impl FnMut(&RoundRow),
 ) -> Result<End, HostError> {
     let mut stopwatch = Stopwatch::start();
+    if options.resume && finish(&options.out, scenario)? {
+        return Ok(End::Finished);
+    }
     let backend = match scenario.training {
         Training::Model => Some(training::build(&BackendSpec {
             model: &scenario.model,
@@ -143,7 +149,7 @@ pub fn run(
             progress(row);
         }
         told = swarm.recorder().rows().rounds.len();
-        if checkpoint.since_lap_s() > CHECKPOINT_INTERVAL_S {
+        if checkpoint.since_lap_s() > options.checkpoint_interval_s {
             keep(scenario, &directory, hash, &kernel, &swarm, backend)?;
             checkpoint = Stopwatch::start();
         }
@@ -155,10 +161,10 @@ pub fn run(
         return Ok(end);
     }
     directory.write_tables(swarm.recorder().rows())?;
-    directory.write_manifest(&manifest(scenario, &kernel, &swarm, backend, Status::Finished))?;
     if let (Model::Llama(shape), Some(theta)) = (&scenario.model, swarm.parameters()) {
         directory.write_model(interchange::files(&Network::new(shape), theta))?;
     }
+    directory.write_manifest(&manifest(scenario, &kernel, &swarm, backend, Status::Finished))?;
     directory.discard_checkpoints()?;
     if !swarm.recorder().rows().rounds.is_empty() {
         report::write(&report::Run::read(RunDirectory::open(&options.out)?)?)?;
@@ -166,6 +172,29 @@ pub fn run(
     stopwatch.lap("tables and figures");
     directory.write_host(&stopwatch.report(options.threads))?;
     Ok(end)
+}
+
+/// Completes a finished run whose process died between its manifest and its figures; `false` if there is none.
+///
+/// # Errors
+/// The tables cannot be read, or a file cannot be written.
+pub fn finish(path: &Path, scenario: &Scenario) -> Result<bool, HostError> {
+    let Ok(directory) = RunDirectory::open(path) else { return Ok(false) };
+    let is_ours = |manifest: &Manifest| manifest.status == Status::Finished && manifest.scenario == *scenario;
+    if !directory.previous().is_some_and(is_ours) || [HOST, SUMMARY].iter().all(|file| path.join(file).exists()) {
+        return Ok(false);
+    }
+    directory.discard_checkpoints()?;
+    let run = report::Run::read(directory);
+    match run {
+        Ok(run) => drop(report::write(&run)?),
+        Err(ReportError::Empty { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let directory = RunDirectory::open(path)?;
+    // What the dead process had measured is gone.
+    directory.write_host(&HostReport::default())?;
+    Ok(true)
 }
 
 /// A new swarm, or the one that was interrupted.
@@ -178,15 +207,23 @@ fn begin<'a>(
 ) -> Result<(Kernel<Event>, Swarm<'a>), HostError> {
     let spec = plan::swarm_spec(scenario, true);
     if options.resume {
-        let restored = directory.read_checkpoint::<State>(hash)?;
-        let Some(restored) = restored else { return Err(HostError::NothingToResume { path: options.out.clone() }) };
-        for reason in &restored.refused {
-            tracing::warn!("a checkpoint was not used: {reason}");
+        match directory.read_checkpoint::<State>(hash)? {
+            Some(restored) => {
+                for reason in &restored.refused {
+                    tracing::warn!("a checkpoint was not used: {reason}");
+                }
+                let (kernel, state) = restored.state;
+                return Ok((kernel, Swarm::from_state(spec, state, backend)));
+            }
+            None if directory.was_begun() => {
+                tracing::warn!(
+                    "the run in `{}` died before its first checkpoint: it begins anew",
+                    options.out.display()
+                );
+            }
+            None => return Err(HostError::NothingToResume { path: options.out.clone() }),
         }
-        let (kernel, state) = restored.state;
-        return Ok((kernel, Swarm::from_state(spec, state, backend)));
-    }
-    if directory.previous().is_some() {
+    } else if directory.previous().is_some() {
         return Err(HostError::InterruptedRun { path: options.out.clone() });
     }
     let mut kernel = Kernel::new();

@@ -34,6 +34,8 @@ pub struct SweepOptions {
     pub jobs: usize,
     /// Threads of each.
     pub threads: usize,
+    /// Wall-clock between two checkpoints of a run \[s\].
+    pub checkpoint_interval_s: f64,
     /// Go on with the sweep that is there.
     pub resume: bool,
     /// Replace the sweep that is there.
@@ -208,7 +210,7 @@ impl Progress<'_> {
                     break;
                 }
                 let work = &self.works[index];
-                let standing = one::run(self.directory, work, rung, options.threads, interrupt, observe);
+                let standing = one::run(self.directory, work, rung, options, interrupt, observe);
                 observe(work, Notice::Ended(&standing));
                 self.standings.lock().expect("because no worker panics with it")[index] = standing;
                 self.write()?;

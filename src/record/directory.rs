@@ -43,6 +43,8 @@ const OURS: &[&str] = &[
 pub struct RunDirectory {
     path: PathBuf,
     previous: Option<Manifest>,
+    /// Whether a run was begun here before.
+    was_begun: bool,
     /// Held until the directory is dropped; `None` for readers.
     _lock: Option<File>,
 }
@@ -76,6 +78,7 @@ impl RunDirectory {
             }
             Err(error) => return Err(error),
         };
+        let was_begun = path.join(LOCK).exists();
         let lock = lock(path)?;
         if overwrite {
             clear(path, OURS).map_err(RecordError::io("clear", path))?;
@@ -84,7 +87,7 @@ impl RunDirectory {
         if previous.as_ref().is_some_and(|manifest| manifest.status == Status::Finished) {
             return Err(RecordError::Finished { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), previous, _lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), previous, was_begun, _lock: Some(lock) })
     }
 
     /// Opens a run for reading (and for its figures and summary, which are made again from the tables).
@@ -93,7 +96,7 @@ impl RunDirectory {
     /// There is no manifest, or one that this program does not read.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let manifest = read_manifest(path)?;
-        Ok(Self { path: path.to_owned(), previous: Some(manifest), _lock: None })
+        Ok(Self { path: path.to_owned(), previous: Some(manifest), was_begun: true, _lock: None })
     }
 
     /// Where it is.
@@ -106,6 +109,12 @@ impl RunDirectory {
     #[must_use]
     pub fn previous(&self) -> Option<&Manifest> {
         self.previous.as_ref()
+    }
+
+    /// Whether a run was begun here before, even if it died before it had kept anything.
+    #[must_use]
+    pub fn was_begun(&self) -> bool {
+        self.was_begun
     }
 
     /// Writes the four tables.

@@ -4,14 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use miette::Diagnostic;
 
-use super::{Notice, Work};
+use super::{Notice, SweepOptions, Work};
 use crate::host::interrupt::Interrupt;
 use crate::host::run::{self, End, HostError, Options};
 use crate::protocol::rows::{EvaluationRow, RoundRow};
 use crate::quantity::Seed;
 use crate::record::sweep::{CellRow, CellStatus, SweepDirectory};
 use crate::record::{RecordError, RunDirectory, Status};
-use crate::report::{self, ReportError};
 
 /// How a run of a sweep stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +107,7 @@ pub(super) fn run(
     directory: &SweepDirectory,
     work: &Work,
     rung: Option<f64>,
-    threads: usize,
+    options: &SweepOptions,
     interrupt: &Interrupt,
     observe: &(dyn Fn(&Work, Notice<'_>) + Sync),
 ) -> Standing {
@@ -116,8 +115,8 @@ pub(super) fn run(
     observe(work, Notice::Begun { rounds: before.rounds });
     let target = rung.map(|rung| rounds_at(work, rung));
     if before.status != CellStatus::Pending || target.is_some_and(|target| before.rounds >= target) {
-        return match finish_report(directory, work, &before) {
-            Ok(()) => before,
+        return match run::finish(&directory.run(&work.name), &work.scenario) {
+            Ok(_) => before,
             Err(error) => failed(before, &error),
         };
     }
@@ -128,7 +127,7 @@ pub(super) fn run(
             own.request();
         }
     };
-    let made = catch_unwind(AssertUnwindSafe(|| make(directory, work, threads, &own, progress)));
+    let made = catch_unwind(AssertUnwindSafe(|| make(directory, work, options, &own, progress)));
     match made {
         Ok(Ok(_)) => standing(directory, work),
         Ok(Err(error)) => failed(standing(directory, work), &error),
@@ -140,26 +139,22 @@ pub(super) fn run(
     }
 }
 
-/// A run that was killed after its tables has no figures yet.
-fn finish_report(directory: &SweepDirectory, work: &Work, standing: &Standing) -> Result<(), HostError> {
-    let path = directory.run(&work.name);
-    if standing.status == CellStatus::Finished && !path.join(crate::record::directory::SUMMARY).exists() {
-        let run = RunDirectory::open(&path).map_err(ReportError::from).and_then(report::Run::read)?;
-        report::write(&run)?;
-    }
-    Ok(())
-}
-
 /// Goes on with what is there, or begins.
 fn make(
     directory: &SweepDirectory,
     work: &Work,
-    threads: usize,
+    options: &SweepOptions,
     interrupt: &Interrupt,
     progress: impl Fn(&RoundRow),
 ) -> Result<End, HostError> {
     let out = directory.run(&work.name);
-    let anew = Options { out, threads, resume: false, overwrite: true };
+    let anew = Options {
+        out,
+        threads: options.threads,
+        checkpoint_interval_s: options.checkpoint_interval_s,
+        resume: false,
+        overwrite: true,
+    };
     if !anew.out.join(crate::record::checkpoint::DIRECTORY).exists() {
         return run::run(&work.scenario, &anew, interrupt, &progress);
     }

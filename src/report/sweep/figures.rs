@@ -208,7 +208,7 @@ fn fields(report: &SweepReport, pivot: &Pivot<'_>) -> Result<Vec<Figure>, Report
         let map = HeatMap {
             title: caption.clone(),
             subtitle: format!(
-                "{}, {}; framed: the baseline{}",
+                "{}, {}; darker is worse; framed: the baseline{}",
                 report.manifest.name,
                 if report.manifest.seeds.len() == 1 {
                     "one seed".to_owned()
