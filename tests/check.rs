@@ -139,6 +139,22 @@ fn other_seeds_are_independent_samples() {
 }
 
 #[test]
+fn a_baseline_of_another_version_is_read_from_its_tables_alone() {
+    let directory = place();
+    sweep(directory.path(), "after", "1..2", &[]);
+    sweep(directory.path(), "before", "1..2", &[]);
+    for entry in fs::read_dir(directory.path().join("before/cells")).expect("made") {
+        let path = entry.expect("readable").path().join("manifest.json");
+        let text = fs::read_to_string(&path).expect("written");
+        let mut manifest: Value = serde_json::from_str(&text).expect("JSON");
+        manifest["program"]["version"] = "0.0.9".into();
+        manifest["scenario"] = serde_json::json!({"name": "quadratic", "field_of_old": 3});
+        fs::write(path, manifest.to_string()).expect("ours");
+    }
+    assert_eq!(check(directory.path(), "after", "before", &[]).0, 0);
+}
+
+#[test]
 fn what_cannot_be_compared_is_unusable() {
     let directory = place();
     sweep(directory.path(), "one", "1", &[]);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic;
-use super::manifest::{FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
+use super::manifest::{Brief, FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
 use super::tables::{self, Table};
 use super::{RecordError, checkpoint};
 use crate::protocol::rows::{EvaluationRow, IntervalRow, PeerRow, RoundRow, Rows};
@@ -97,6 +97,20 @@ impl RunDirectory {
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let manifest = read_manifest(path)?;
         Ok(Self { path: path.to_owned(), previous: Some(manifest), was_begun: true, _lock: None })
+    }
+
+    /// Opens a run for reading its tables, also one of another version whose scenarios have other fields.
+    ///
+    /// # Errors
+    /// There is no manifest, or one of another format.
+    pub fn open_any(path: &Path) -> Result<(Self, Brief), RecordError> {
+        let file = path.join(MANIFEST);
+        let text = read_text(&file)?.ok_or_else(|| RecordError::NotARun { path: path.to_owned() })?;
+        let brief: Brief = parse(&file, &text)?;
+        if brief.format != FORMAT {
+            return Err(RecordError::Format { path: file, found: brief.format, expected: FORMAT });
+        }
+        Ok((Self { path: path.to_owned(), previous: None, was_begun: true, _lock: None }, brief))
     }
 
     /// Where it is.

@@ -10,6 +10,7 @@
 //!
 //! Runs that have not come to their end are listed and count nowhere.
 
+mod curves;
 mod figures;
 mod outcome;
 mod pareto;
@@ -162,16 +163,25 @@ impl Swept {
         self.all(|outcome| outcome.reached.map(|reached| reached.bytes))
     }
 
+    fn utilisation(&self) -> Option<Estimate> {
+        self.all(|outcome| Some(outcome.utilisation))
+    }
+
     /// `value` of both for each seed that both have.
     fn pairs<'a>(&'a self, other: &'a Self, value: impl Fn(&Outcome) -> Option<f64> + 'a) -> Vec<[f64; 2]> {
         let twins = self.outcomes.iter().zip(&other.outcomes);
         twins.filter_map(|(one, other)| Some([value(one.as_ref()?)?, value(other.as_ref()?)?])).collect()
     }
 
+    /// `value` minus that of `other`, seed by seed.
+    fn difference(&self, other: &Self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<Estimate> {
+        let pairs = self.pairs(other, value);
+        Estimate::of(&pairs.iter().map(|[one, other]| one - other).collect::<Vec<_>>())
+    }
+
     /// Final loss minus that of `other`, seed by seed.
     fn loss_difference(&self, other: &Self) -> Option<Estimate> {
-        let pairs = self.pairs(other, |outcome| outcome.loss);
-        Estimate::of(&pairs.iter().map(|[one, other]| one - other).collect::<Vec<_>>())
+        self.difference(other, |outcome| outcome.loss)
     }
 
     /// The same as a share of the other's loss.

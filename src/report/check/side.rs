@@ -37,9 +37,8 @@ const COLUMNS: [(&str, Value); 6] = [
 impl Side {
     pub(super) fn read(path: &Path) -> Result<Self, CheckError> {
         if !SweepDirectory::is_at(path) {
-            let run = RunDirectory::open(path).map_err(ReportError::from)?;
-            let name = run.previous().map(|manifest| manifest.scenario.name.clone()).unwrap_or_default();
-            return Ok(Self { cells: vec![(name, vec![Curve::read(&run)?])] });
+            let (name, curve) = Curve::read(path)?;
+            return Ok(Self { cells: vec![(name, vec![curve])] });
         }
         let sweep = SweepDirectory::open(path).map_err(ReportError::from)?;
         let manifest = sweep.read_manifest().map_err(ReportError::from)?;
@@ -48,10 +47,7 @@ impl Side {
             let values = manifest.axes.iter().zip(&cell.at);
             let values = values.map(|(axis, &at)| format!("{} = {}", axis.name, axis.values[at].label));
             let label = values.collect::<Vec<_>>().join(", ");
-            let read = |name: &String| {
-                let run = RunDirectory::open(&sweep.run(name)).map_err(ReportError::from)?;
-                Curve::read(&run)
-            };
+            let read = |name: &String| Curve::read(&sweep.run(name)).map(|(_, curve)| curve);
             let curves = cell.runs.iter().map(read).collect::<Result<Vec<_>, CheckError>>()?;
             cells.push((if label.is_empty() { manifest.name.clone() } else { label }, curves));
         }
@@ -60,17 +56,19 @@ impl Side {
 }
 
 impl Curve {
-    fn read(run: &RunDirectory) -> Result<Self, CheckError> {
-        let manifest = run.read_manifest().map_err(ReportError::from)?;
+    /// The scenario's name and the curve.
+    fn read(path: &Path) -> Result<(String, Self), CheckError> {
+        let (run, manifest) = RunDirectory::open_any(path).map_err(ReportError::from)?;
         if manifest.status != Status::Finished {
-            return Err(CheckError::Unfinished { path: run.path().to_owned() });
+            return Err(CheckError::Unfinished { path: path.to_owned() });
         }
         let evaluations: Vec<EvaluationRow> = run.read_table().map_err(ReportError::from)?;
         if evaluations.is_empty() {
-            return Err(CheckError::NoLoss { path: run.path().to_owned() });
+            return Err(CheckError::NoLoss { path: path.to_owned() });
         }
         let losses = evaluations.iter().map(|row| (row.round, row.validation_loss)).collect();
-        Ok(Self { seed: manifest.seed, losses, rounds: run.read_table().map_err(ReportError::from)? })
+        let rounds = run.read_table().map_err(ReportError::from)?;
+        Ok((manifest.scenario.name, Self { seed: manifest.seed, losses, rounds }))
     }
 
     pub(super) fn final_loss(&self) -> f64 {

@@ -17,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) time_s: f64,
     pub(super) bytes_up: f64,
     pub(super) bytes_down: f64,
+    /// Mean over rounds of the share of time in inner phases.
+    pub(super) utilisation: f64,
     pub(super) reached: Option<Reached>,
     curve: Vec<Passed>,
 }
@@ -59,6 +61,7 @@ pub(super) fn read(path: &Path) -> Result<Option<(Outcome, Option<f64>)>, Report
         time_s: last.time_s,
         bytes_up: last.bytes_up as f64,
         bytes_down: last.bytes_down as f64,
+        utilisation: rounds.iter().map(|row| row.utilisation).sum::<f64>() / rounds.len() as f64,
         reached: None,
         curve: evaluations.iter().map(|row| passed(row, &rounds)).collect(),
     };

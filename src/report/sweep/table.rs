@@ -2,7 +2,7 @@
 //!
 //! `statistics.parquet` has one row a cell: `cell`, a column an axis as in `cells.parquet`, `seeds` that came to their end
 //! and `diverged` among them; for each of `loss`, `loss_difference` (to the baseline, paired by seed), `time_s`,
-//! `bytes_up`, `bytes_down`, `time_to_target_s` and `bytes_to_target` the mean and, with `_half_width`, half of its 95 %
+//! `bytes_up`, `bytes_down`, `time_to_target_s`, `bytes_to_target` and `utilisation` the mean and, with `_half_width`, half of its 95 %
 //! confidence interval; `target_loss`, the seeds that `reached` it, and whether the cell is on the `front`: no other is
 //! at least as good in loss, time and bytes, and better in one.
 
@@ -19,13 +19,14 @@ use crate::report::statistics::Estimate;
 type Value = fn(&Swept) -> Option<Estimate>;
 
 /// The numbers of a cell that need no other cell.
-const VALUES: [(&str, Value); 6] = [
+const VALUES: [(&str, Value); 7] = [
     ("loss", Swept::loss),
     ("time_s", |cell| cell.all(|outcome| Some(outcome.time_s))),
     ("bytes_up", |cell| cell.all(|outcome| Some(outcome.bytes_up))),
     ("bytes_down", |cell| cell.all(|outcome| Some(outcome.bytes_down))),
     ("time_to_target_s", Swept::seconds_to_target),
     ("bytes_to_target", Swept::bytes_to_target),
+    ("utilisation", Swept::utilisation),
 ];
 
 /// The statistics of all cells.
