@@ -57,6 +57,10 @@ change is \`$changed\` instead of 0.8.
 | changed, other seeds | unchanged | independent | $independent of $trials | at least 95 % |
 | changed, same seeds | unchanged | paired | $paired of $trials | at least 95 % |
 
+Seeds of this quadratic differ by a standard deviation of about 0.28 % of the final loss. Where they differ more, an
+unchanged program fails more often, as undecided and with the number of seeds that would tell; a change of the margin or
+more passes in at most 5 % of cases whatever the noise.
+
 Over fifty seeds the change moves the final loss as follows:
 
 $(grep -m1 "| seeds | final loss |" "$work/shift/summary.md" | cut -d'|' -f1-5)|
