@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-program=target/release/swarmloco
+program=${SWARMLOCO:-target/release/swarmloco}
 [ -x "$program" ] || cargo build --release --locked
 if [ $# -eq 0 ]; then
   for file in scenarios/ablations/*.yaml; do
