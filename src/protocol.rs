@@ -10,6 +10,7 @@
 //! barrier       rounds that wait for their peers
 //! gather        who is selected, and getting their payloads
 //! learning    θ(t), the learners, and the phases still to be run
+//! script      learning that another swarm has done
 //! rows        what is recorded; recorder: how it is assembled
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod peer;
 pub mod population;
 pub mod recorder;
 pub mod rows;
+pub mod script;
 pub mod spec;
 pub mod swarm;
 mod window;

@@ -23,6 +23,7 @@ Examples:
   swarmloco sweep scenarios/quickstart.yaml --axis protocol.inner_steps=5,15,30 --seeds 1..3
   swarmloco sweep scenarios/quickstart.yaml \\
     --axis 'protocol.inner_optimizer.adamw.learning_rate={log_uniform: {low: 1e-4, high: 1e-2, samples: 8}}'")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// A sweep file (it names its `scenario`), or a scenario
     #[arg(value_name = "SWEEP")]
@@ -48,6 +49,9 @@ pub struct Args {
     /// Replace the sweep in the sweep directory
     #[arg(long)]
     overwrite: bool,
+    /// Train every cell by itself, also those whose learning is the same; results do not depend on it
+    #[arg(long)]
+    unshared: bool,
     /// Seconds of wall-clock between two checkpoints; results do not depend on it
     #[arg(long, value_name = "SECONDS", default_value_t = CHECKPOINT_INTERVAL_S)]
     checkpoint_every: f64,
@@ -80,6 +84,7 @@ pub fn execute(args: &Args) -> Result<(), Failure> {
         jobs,
         threads,
         checkpoint_interval_s: args.checkpoint_every,
+        sharing: !args.unshared,
         resume: args.resume,
         overwrite: args.overwrite,
         command: command(args),

@@ -12,7 +12,8 @@ use thiserror::Error;
 use super::interrupt::Interrupt;
 use super::measure::Stopwatch;
 use super::plan;
-use crate::protocol::rows::RoundRow;
+use crate::protocol::rows::{RoundRow, Rows};
+use crate::protocol::script::{Script, Trace};
 use crate::protocol::{Event, Swarm, SwarmState};
 use crate::record::checkpoint::scenario_hash;
 use crate::record::directory::SUMMARY;
@@ -160,18 +161,83 @@ pub fn run(
         keep(scenario, &directory, hash, &kernel, &swarm, backend)?;
         return Ok(end);
     }
-    directory.write_tables(swarm.recorder().rows())?;
-    if let (Model::Llama(shape), Some(theta)) = (&scenario.model, swarm.parameters()) {
-        directory.write_model(interchange::files(&Network::new(shape), theta))?;
-    }
-    directory.write_manifest(&manifest(scenario, &kernel, &swarm, backend, Status::Finished))?;
-    directory.discard_checkpoints()?;
-    if !swarm.recorder().rows().rounds.is_empty() {
-        report::write(&report::Run::read(RunDirectory::open(&options.out)?)?)?;
-    }
+    let model = match (&scenario.model, swarm.parameters()) {
+        (Model::Llama(shape), Some(theta)) => interchange::files(&Network::new(shape), theta).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    let manifest = manifest(scenario, &kernel, &swarm, references(backend), Status::Finished);
+    close(&directory, swarm.recorder().rows(), model, &manifest)?;
     stopwatch.lap("tables and figures");
     directory.write_host(&stopwatch.report(options.threads))?;
     Ok(end)
+}
+
+/// Makes the run of `scenario` by the clock alone; what is learnt is taken from the finished run in `leader`, which was
+/// asked for the same by `trace`. `None` if it was not: then nothing was written.
+///
+/// The run directory has the bytes that [`run`] would have written. An interrupted one leaves nothing.
+///
+/// # Errors
+/// The leader cannot be read, the run directory is unusable, or a file cannot be written.
+pub fn follow(
+    scenario: &Scenario,
+    leader: &Path,
+    trace: u64,
+    options: &Options,
+    interrupt: &Interrupt,
+    mut progress: impl FnMut(&RoundRow),
+) -> Result<Option<End>, HostError> {
+    let mut stopwatch = Stopwatch::start();
+    let learnt = RunDirectory::open(leader)?;
+    let rows = Rows {
+        rounds: learnt.read_table()?,
+        peers: learnt.read_table()?,
+        evaluations: learnt.read_table()?,
+        timeline: Vec::new(),
+    };
+    let script = Script::of(&rows);
+    let mut kernel = Kernel::new();
+    let mut swarm = Swarm::scripted(plan::swarm_spec(scenario, true), Some(&script));
+    kernel.prepare(|outbox| swarm.start(outbox));
+    let mut told = 0;
+    while !swarm.is_finished() && kernel.step(&mut swarm) {
+        if interrupt.is_requested() {
+            return Ok(Some(End::Interrupted));
+        }
+        for row in &swarm.recorder().rows().rounds[told..] {
+            progress(row);
+        }
+        told = swarm.recorder().rows().rounds.len();
+    }
+    let own = swarm.trace().map(Trace::value);
+    if !swarm.is_finished() || own != Some(trace) || !script.agrees_with(swarm.recorder().rows()) {
+        return Ok(None);
+    }
+    stopwatch.lap("simulation");
+    let directory = RunDirectory::create(&options.out, true)?;
+    let references = learnt.read_manifest()?.references;
+    let manifest = manifest(scenario, &kernel, &swarm, references, Status::Finished);
+    close(&directory, swarm.recorder().rows(), learnt.read_model()?, &manifest)?;
+    stopwatch.lap("tables and figures");
+    directory.write_host(&stopwatch.report(options.threads))?;
+    Ok(Some(End::Finished))
+}
+
+/// Writes all that a finished run leaves but what the host measured; the manifest after what it vouches for.
+fn close(
+    directory: &RunDirectory,
+    rows: &Rows,
+    model: Vec<(&str, Vec<u8>)>,
+    manifest: &Manifest,
+) -> Result<(), HostError> {
+    directory.write_tables(rows)?;
+    directory.write_model(model)?;
+    directory.write_manifest(manifest)?;
+    directory.discard_checkpoints()?;
+    if !rows.rounds.is_empty() {
+        report::write(&report::Run::read(RunDirectory::open(directory.path())?)?)?;
+    }
+    Ok(())
 }
 
 /// Completes a finished run whose process died between its manifest and its figures; `false` if there is none.
@@ -242,7 +308,7 @@ fn keep(
     backend: Option<&dyn TrainingBackend>,
 ) -> Result<(), HostError> {
     directory.write_tables(swarm.recorder().rows())?;
-    directory.write_manifest(&manifest(scenario, kernel, swarm, backend, Status::Interrupted))?;
+    directory.write_manifest(&manifest(scenario, kernel, swarm, references(backend), Status::Interrupted))?;
     Ok(directory.write_checkpoint(hash, &(kernel, swarm.state()))?)
 }
 
@@ -250,15 +316,18 @@ fn manifest(
     scenario: &Scenario,
     kernel: &Kernel<Event>,
     swarm: &Swarm<'_>,
-    backend: Option<&dyn TrainingBackend>,
+    references: References,
     status: Status,
 ) -> Manifest {
-    let references = References {
-        unigram: backend.and_then(TrainingBackend::unigram_entropy),
-        floor: backend.and_then(TrainingBackend::loss_floor),
-    };
     let mut audit = Audit::default();
     audit.u64(kernel.audit().value());
     audit.u64(swarm.recorder().audit().value());
     Manifest::new(scenario.clone(), references, audit.to_string(), swarm.rounds_done(), status)
+}
+
+fn references(backend: Option<&dyn TrainingBackend>) -> References {
+    References {
+        unigram: backend.and_then(TrainingBackend::unigram_entropy),
+        floor: backend.and_then(TrainingBackend::loss_floor),
+    }
 }

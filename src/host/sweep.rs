@@ -9,6 +9,7 @@
 
 mod halving;
 mod one;
+mod share;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -24,6 +25,7 @@ use crate::report::{self, sweep::SweepReport};
 use crate::scenario::{Scenario, Sweep};
 
 pub use one::Standing;
+use share::Following;
 
 /// How to sweep.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct SweepOptions {
     pub threads: usize,
     /// Wall-clock between two checkpoints of a run \[s\].
     pub checkpoint_interval_s: f64,
+    /// Let cells that ask the same of learning share one training.
+    pub sharing: bool,
     /// Go on with the sweep that is there.
     pub resume: bool,
     /// Replace the sweep that is there.
@@ -87,6 +91,8 @@ struct Progress<'a> {
     directory: &'a SweepDirectory,
     manifest: &'a SweepManifest,
     works: &'a [Work],
+    /// Whom each work follows.
+    followings: Vec<Option<Following>>,
     /// How each work stands.
     standings: Mutex<Vec<Standing>>,
 }
@@ -142,9 +148,20 @@ pub fn sweep(
     let works = works(sweep);
     let manifest = manifest(sweep, &options.command);
     directory.write_manifest(&manifest)?;
-    let standings = works.iter().map(|work| one::standing(&directory, work)).collect();
-    let progress =
-        Progress { directory: &directory, manifest: &manifest, works: &works, standings: Mutex::new(standings) };
+    let standings: Vec<Standing> = works.iter().map(|work| one::standing(&directory, work)).collect();
+    // With rungs runs end early, and there would be nobody to follow.
+    let followings = if options.sharing && sweep.halving.is_none() {
+        share::followings(&works, &standings, options.jobs * options.threads, interrupt)
+    } else {
+        vec![None; works.len()]
+    };
+    let progress = Progress {
+        directory: &directory,
+        manifest: &manifest,
+        works: &works,
+        followings,
+        standings: Mutex::new(standings),
+    };
     progress.write()?;
 
     let mut rungs = sweep.halving.iter().flat_map(|halving| halving.rungs.iter().map(|rung| Some(*rung)));
@@ -152,7 +169,10 @@ pub fn sweep(
     loop {
         let rung = rungs.next().flatten();
         let wanted: Vec<usize> = (0..works.len()).filter(|&index| !stopped[works[index].cell]).collect();
-        progress.run(&wanted, rung, options, interrupt, observe)?;
+        let (followers, leaders): (Vec<usize>, Vec<usize>) =
+            wanted.into_iter().partition(|&index| progress.followings[index].is_some());
+        progress.run(&leaders, rung, options, interrupt, observe)?;
+        progress.run(&followers, rung, options, interrupt, observe)?;
         let (Some(rung), Some(halving)) = (rung, &sweep.halving) else { break };
         if interrupt.is_requested() {
             break;
@@ -210,7 +230,7 @@ impl Progress<'_> {
                     break;
                 }
                 let work = &self.works[index];
-                let standing = one::run(self.directory, work, rung, options, interrupt, observe);
+                let standing = one::run(self.directory, work, rung, self.leader(index), options, interrupt, observe);
                 observe(work, Notice::Ended(&standing));
                 self.standings.lock().expect("because no worker panics with it")[index] = standing;
                 self.write()?;
@@ -224,6 +244,13 @@ impl Progress<'_> {
             ends
         });
         ends.into_iter().collect()
+    }
+
+    /// The directory's name of the finished run that this one follows, and what both ask of learning.
+    fn leader(&self, index: usize) -> Option<(&str, u64)> {
+        let Following { leader, trace } = self.followings[index]?;
+        let standings = self.standings.lock().expect("because no worker panics with it");
+        (standings[leader].status == CellStatus::Finished).then(|| (self.works[leader].name.as_str(), trace))
     }
 
     fn mark_stopped(&self, stopped: &[bool]) {

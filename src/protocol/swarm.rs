@@ -14,6 +14,7 @@ use super::peer::{Activity, Peer, Presence};
 use super::population::Population;
 use super::recorder::Recorder;
 use super::rows::{EvaluationRow, RoundRow};
+use super::script::{Script, Trace};
 use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule};
 use crate::net::store::ObjectStore;
 use crate::net::{Completion, EndpointId, FlowId, Network};
@@ -81,6 +82,10 @@ pub struct Swarm<'a> {
     pub(super) spec: SwarmSpec,
     pub(super) state: SwarmState,
     pub(super) backend: Option<&'a dyn TrainingBackend>,
+    /// What is asked of the learning, where somebody wants to know.
+    pub(super) trace: Option<Trace>,
+    /// What another swarm has learnt, instead of a backend.
+    script: Option<&'a Script>,
     completions: Vec<Completion>,
 }
 
@@ -153,13 +158,25 @@ impl<'a> Swarm<'a> {
             wake: None,
             finished: false,
         };
-        Self { spec, state, backend, completions: Vec::new() }
+        Self { spec, state, backend, trace: None, script: None, completions: Vec::new() }
     }
 
     /// The swarm that was in `state`, with the spec that it was made from.
     #[must_use]
     pub fn from_state(spec: SwarmSpec, state: SwarmState, backend: Option<&'a dyn TrainingBackend>) -> Self {
-        Self { spec, state, backend, completions: Vec::new() }
+        Self { spec, state, backend, trace: None, script: None, completions: Vec::new() }
+    }
+
+    /// The clock alone, which remembers what it would have asked of learning, and is told by a script what came out.
+    #[must_use]
+    pub fn scripted(spec: SwarmSpec, script: Option<&'a Script>) -> Self {
+        Self { trace: Some(Trace::default()), script, ..Self::new(spec, None) }
+    }
+
+    /// What was asked of the learning, in a scripted swarm.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// The first events: everyone registered is there with θ(0).
@@ -248,8 +265,12 @@ impl<'a> Swarm<'a> {
     pub(super) fn note_phase(&mut self, peer: PeerId, steps: u32, compute: Duration) {
         let class = self.class(peer).name.clone();
         self.state.recorder.phase_done(self.state.round, peer, &class, steps, compute);
+        let entity = self.state.peers[peer.index()].profile.entity;
         if let Some(learning) = self.state.learning.as_mut() {
-            learning.note_phase(peer, self.state.peers[peer.index()].profile.entity, steps);
+            learning.note_phase(peer, entity, steps);
+        }
+        if let Some(trace) = self.trace.as_mut() {
+            trace.note_phase(peer, entity, steps);
         }
     }
 
@@ -359,9 +380,24 @@ impl<'a> Swarm<'a> {
                 self.state.tokens += step.tokens;
             }
             learning.close_round();
-            for peer in self.state.lost.drain(..) {
-                learning.lose(peer);
+        }
+        if let Some(trace) = self.trace.as_mut() {
+            trace.outer_step(round, contributors);
+        }
+        if let Some(script) = self.script {
+            for (peer, peer_row) in self.state.recorder.peers() {
+                if let Some((training_loss, payload_norm)) = script.trained(peer_row.round, peer) {
+                    (peer_row.training_loss, peer_row.payload_norm) = (training_loss, payload_norm);
+                }
             }
+            if let Some(step) = script.outer_step(round) {
+                row.training_loss = Some(step.training_loss);
+                row.aggregate_norm = Some(step.aggregate_norm);
+                self.state.tokens += step.tokens;
+            }
+        }
+        for peer in std::mem::take(&mut self.state.lost) {
+            self.lose(peer);
         }
         self.state.contributions.push(contributors.len() as u32);
         self.state.round += 1;
@@ -373,9 +409,22 @@ impl<'a> Swarm<'a> {
         self.state.recorder.round_fixed(row);
     }
 
+    /// The peer forgets all that it had learnt.
+    pub(super) fn lose(&mut self, peer: PeerId) {
+        if let Some(learning) = self.state.learning.as_mut() {
+            learning.lose(peer);
+        }
+        if let Some(trace) = self.trace.as_mut() {
+            trace.lose(peer);
+        }
+    }
+
     fn evaluate(&mut self, now: SimTime) -> Option<f64> {
-        let (learning, backend) = (self.state.learning.as_ref()?, self.backend?);
-        let validation_loss = backend.validation_loss(learning.theta());
+        let validation_loss = match (self.script, self.state.learning.as_ref(), self.backend) {
+            (Some(script), ..) => script.validation_loss(self.state.round)?,
+            (None, Some(learning), Some(backend)) => backend.validation_loss(learning.theta()),
+            _ => return None,
+        };
         self.state.recorder.evaluation(EvaluationRow {
             round: self.state.round,
             time_s: now.as_secs_f64(),

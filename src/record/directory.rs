@@ -22,6 +22,8 @@ pub(super) const LOCK: &str = ".lock";
 
 /// The directory of the final θ, as Hugging Face's libraries read it.
 const MODEL: &str = "model";
+/// Its files.
+const MODEL_FILES: &[&str] = &["config.json", "model.safetensors"];
 
 /// What this program may leave in a directory, in the order in which it is removed.
 const OURS: &[&str] = &[
@@ -159,6 +161,23 @@ impl RunDirectory {
             write_bytes(&self.path.join(MODEL).join(name), &bytes)?;
         }
         Ok(())
+    }
+
+    /// The files of the model that was written here; none if there is none.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn read_model(&self) -> Result<Vec<(&'static str, Vec<u8>)>, RecordError> {
+        let mut files = Vec::new();
+        for name in MODEL_FILES {
+            let path = self.path.join(MODEL).join(name);
+            match fs::read(&path) {
+                Ok(bytes) => files.push((*name, bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(RecordError::io("read", &path)(error)),
+            }
+        }
+        Ok(files)
     }
 
     /// Writes what the host measured.

@@ -102,11 +102,12 @@ pub(super) fn rounds_at(work: &Work, rung: f64) -> u32 {
     (rung * f64::from(work.scenario.rounds)).ceil() as u32
 }
 
-/// Brings the run to its end, or to the `rung`.
+/// Brings the run to its end, or to the `rung`; a run with a `leader` (its name and the trace of both) follows that.
 pub(super) fn run(
     directory: &SweepDirectory,
     work: &Work,
     rung: Option<f64>,
+    leader: Option<(&str, u64)>,
     options: &SweepOptions,
     interrupt: &Interrupt,
     observe: &(dyn Fn(&Work, Notice<'_>) + Sync),
@@ -121,13 +122,16 @@ pub(super) fn run(
         };
     }
     let own = interrupt.of_one();
-    let progress = |row: &RoundRow| {
+    let progress = &|row: &RoundRow| {
         observe(work, Notice::Round(row));
         if target.is_some_and(|target| row.round + 1 >= target) {
             own.request();
         }
     };
-    let made = catch_unwind(AssertUnwindSafe(|| make(directory, work, options, &own, progress)));
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        let followed = leader.map(|leader| follow(directory, work, leader, options, &own, progress)).transpose()?;
+        followed.flatten().map_or_else(|| make(directory, work, options, &own, progress), Ok)
+    }));
     match made {
         Ok(Ok(_)) => standing(directory, work),
         Ok(Err(error)) => failed(standing(directory, work), &error),
@@ -139,6 +143,29 @@ pub(super) fn run(
     }
 }
 
+/// Takes what is learnt from a finished run; `None` if that turns out to have learnt something else.
+fn follow(
+    directory: &SweepDirectory,
+    work: &Work,
+    (leader, trace): (&str, u64),
+    options: &SweepOptions,
+    interrupt: &Interrupt,
+    progress: impl Fn(&RoundRow),
+) -> Result<Option<End>, HostError> {
+    let options = options_of(directory, work, options);
+    run::follow(&work.scenario, &directory.run(leader), trace, &options, interrupt, progress)
+}
+
+fn options_of(directory: &SweepDirectory, work: &Work, options: &SweepOptions) -> Options {
+    Options {
+        out: directory.run(&work.name),
+        threads: options.threads,
+        checkpoint_interval_s: options.checkpoint_interval_s,
+        resume: false,
+        overwrite: true,
+    }
+}
+
 /// Goes on with what is there, or begins.
 fn make(
     directory: &SweepDirectory,
@@ -147,14 +174,7 @@ fn make(
     interrupt: &Interrupt,
     progress: impl Fn(&RoundRow),
 ) -> Result<End, HostError> {
-    let out = directory.run(&work.name);
-    let anew = Options {
-        out,
-        threads: options.threads,
-        checkpoint_interval_s: options.checkpoint_interval_s,
-        resume: false,
-        overwrite: true,
-    };
+    let anew = options_of(directory, work, options);
     if !anew.out.join(crate::record::checkpoint::DIRECTORY).exists() {
         return run::run(&work.scenario, &anew, interrupt, &progress);
     }
