@@ -4,12 +4,15 @@
 //! 130 interrupted and resumable.
 
 pub mod bench;
+pub mod check;
 pub mod codec;
 pub mod estimate;
 mod failure;
+pub mod recommend;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod sweep;
 pub mod validate;
 
 use std::io::IsTerminal;
@@ -33,7 +36,10 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Sweep(sweep::Args),
     Report(report::Args),
+    Recommend(recommend::Args),
+    Check(check::Args),
     Estimate(estimate::Args),
     Validate(validate::Args),
     Schema(schema::Args),
@@ -57,7 +63,10 @@ pub fn main() -> ExitCode {
     prepare_messages();
     let outcome = match &command.verb {
         Verb::Run(args) => run::execute(args),
+        Verb::Sweep(args) => sweep::execute(args),
         Verb::Report(args) => report::execute(args),
+        Verb::Recommend(args) => recommend::execute(args),
+        Verb::Check(args) => check::execute(args),
         Verb::Estimate(args) => estimate::execute(args),
         Verb::Validate(args) => validate::execute(args),
         Verb::Schema(args) => schema::execute(args),

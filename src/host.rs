@@ -5,6 +5,8 @@ pub mod interrupt;
 pub mod measure;
 pub mod plan;
 pub mod run;
+pub mod sweep;
 
 pub use interrupt::Interrupt;
 pub use run::{End, HostError, Options, run};
+pub use sweep::sweep;

@@ -12,6 +12,7 @@
 //! forgery     liars: who lies, the payloads that are forged, uploads out of time
 //! judging     validators: what they see of a round, and what follows
 //! learning    θ(t), the learners, and the phases still to be run
+//! script      learning that another swarm has done
 //! rows        what is recorded; recorder: how it is assembled
 //! ```
 //!
@@ -28,6 +29,7 @@ pub mod peer;
 pub mod population;
 pub mod recorder;
 pub mod rows;
+pub mod script;
 pub mod spec;
 pub mod swarm;
 mod window;

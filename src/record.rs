@@ -52,10 +52,12 @@ pub mod checkpoint;
 pub mod directory;
 pub mod error;
 pub mod manifest;
+pub mod sweep;
 pub mod tables;
 
 pub use checkpoint::{Restored, scenario_hash};
 pub use directory::RunDirectory;
 pub use error::RecordError;
 pub use manifest::{HostReport, Manifest, References, Status};
+pub use sweep::SweepDirectory;
 pub use tables::Table;

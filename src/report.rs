@@ -9,12 +9,16 @@
 
 mod axis;
 mod canvas;
+pub mod check;
 mod comparison;
 mod figures;
+mod heat;
 mod label;
 mod line;
+mod scatter;
 mod statistics;
 mod summary;
+pub mod sweep;
 mod timeline;
 
 use std::path::PathBuf;
@@ -42,6 +46,13 @@ pub enum ReportError {
         /// The run directory.
         path: PathBuf,
     },
+    /// There is nothing to report on yet.
+    #[error("no run of the sweep in `{}` has come to its end", path.display())]
+    #[diagnostic(help("go on with it with `swarmloco sweep --resume`"))]
+    EmptySweep {
+        /// The sweep directory.
+        path: PathBuf,
+    },
     /// One run was named twice.
     #[error("`{}` and `{}` hold the same run: scenario and seed are equal", first.display(), second.display())]
     #[diagnostic(help("name each run once: counted twice it would make the confidence intervals too narrow"))]
@@ -55,7 +66,7 @@ pub enum ReportError {
     #[error("cannot draw `{figure}`: {reason}")]
     Drawing {
         /// Its file name.
-        figure: &'static str,
+        figure: String,
         /// Why.
         reason: String,
     },
@@ -67,7 +78,7 @@ impl ReportError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Record(error) => error.is_input(),
-            Self::Empty { .. } | Self::Twice { .. } => true,
+            Self::Empty { .. } | Self::EmptySweep { .. } | Self::Twice { .. } => true,
             Self::Drawing { .. } => false,
         }
     }

@@ -9,6 +9,7 @@ mod problem;
 mod reader;
 mod resolve;
 mod schema;
+pub mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::protocol::spec::{NetworkSpec, PeerClass, Protocol, Validation};
 use crate::quantity::Seed;
 use crate::training::spec::{Data, Model};
 pub use problem::{Mistake, ScenarioError, ScenarioErrors};
+pub use sweep::Sweep;
 
 /// A scenario in which nothing is left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

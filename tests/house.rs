@@ -18,10 +18,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Numbers in, decisions out: of contributions it sees the indices, of the kernel only the named streams.
     ("validator", &["algorithm", "sim::Streams"]),
     ("protocol", &["sim", "net", "cost", "algorithm", "training", "validator", "adversary"]),
-    // Resolution is to the rooms' own plain data.
+    // Resolution is to the rooms' own plain data; random axes of a sweep are drawn from named streams.
     (
         "scenario",
-        &["algorithm::spec", "training::spec", "protocol::spec", "validator::spec", "adversary::spec", "cost"],
+        &[
+            "algorithm::spec",
+            "training::spec",
+            "protocol::spec",
+            "validator::spec",
+            "adversary::spec",
+            "cost",
+            "sim::Streams",
+        ],
     ),
     ("record", &["scenario", "protocol::rows", "sim::Audit"]),
     (

@@ -1,4 +1,4 @@
-//! `swarmloco report`: figures and summaries made again from the tables, and runs side by side.
+//! `swarmloco report`: figures and summaries of runs and sweeps made again from the tables, and runs side by side.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,18 +8,22 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::cli::{Failure, Format};
-use crate::record::RunDirectory;
+use crate::record::{RunDirectory, SweepDirectory};
+use crate::report::sweep::SweepReport;
 use crate::report::{self, ReportError, Run};
 
-/// Make figures and summary of each run again, and compare them if there are several.
+/// Make figures and summary of each run or sweep again, and compare runs if there are several.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run directories; runs that differ only in the seed are averaged
+    /// Run directories, of which those that differ only in the seed are averaged, and sweep directories
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
     /// Where the comparison goes [default: `comparison` beside the first directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The loss to which a sweep's times and bytes are counted, instead of the sweep's own
+    #[arg(long, value_name = "LOSS")]
+    target_loss: Option<f64>,
     /// How the written paths are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -29,6 +33,7 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Written {
     runs: Vec<WrittenRun>,
+    sweeps: Vec<WrittenRun>,
     comparison: Option<WrittenRun>,
 }
 
@@ -58,8 +63,18 @@ pub fn execute(args: &Args) -> Result<(), Failure> {
 /// As [`execute`].
 pub fn execute_to(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let read = |path: &PathBuf| RunDirectory::open(path).map_err(ReportError::from).and_then(Run::read);
-    let runs = args.directories.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(failure)?;
-    let mut written = Written { runs: Vec::new(), comparison: None };
+    let read_sweep = |path: &PathBuf| {
+        let directory = SweepDirectory::open(path)?;
+        SweepReport::read(directory, args.target_loss)
+    };
+    let (sweeps, runs): (Vec<_>, Vec<_>) = args.directories.iter().partition(|path| SweepDirectory::is_at(path));
+    let sweeps = sweeps.into_iter().map(read_sweep).collect::<Result<Vec<_>, _>>().map_err(failure)?;
+    let runs = runs.into_iter().map(read).collect::<Result<Vec<_>, _>>().map_err(failure)?;
+    let mut written = Written { runs: Vec::new(), sweeps: Vec::new(), comparison: None };
+    for sweep in &sweeps {
+        let files = report::sweep::write(sweep).map_err(failure)?;
+        written.sweeps.push(WrittenRun { directory: sweep.directory().path().to_owned(), files });
+    }
     for run in &runs {
         let files = report::write(run).map_err(failure)?;
         written.runs.push(WrittenRun { directory: run.directory().path().to_owned(), files });
@@ -91,7 +106,8 @@ fn print(written: &Written, format: Format, out: &mut dyn Write) -> io::Result<(
             writeln!(out)
         }
         Format::Text => {
-            for file in written.runs.iter().chain(&written.comparison).flat_map(|run| &run.files) {
+            for file in written.runs.iter().chain(&written.sweeps).chain(&written.comparison).flat_map(|run| &run.files)
+            {
                 writeln!(out, "{}", file.display())?;
             }
             Ok(())

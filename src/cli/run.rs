@@ -8,6 +8,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::cli::Failure;
+use crate::host::run::CHECKPOINT_INTERVAL_S;
 use crate::host::{self, End, Interrupt, Options};
 use crate::protocol::rows::RoundRow;
 use crate::quantity::{Duration, Seed};
@@ -37,6 +38,9 @@ pub struct Args {
     /// Replace the run in the run directory
     #[arg(long)]
     overwrite: bool,
+    /// Seconds of wall-clock between two checkpoints; results do not depend on it
+    #[arg(long, value_name = "SECONDS", default_value_t = CHECKPOINT_INTERVAL_S)]
+    checkpoint_every: f64,
     /// No progress bar
     #[arg(long, short)]
     quiet: bool,
@@ -64,6 +68,7 @@ pub fn execute(args: &Args) -> Result<(), Failure> {
     let options = Options {
         out: args.out.clone().unwrap_or_else(default_out),
         threads: args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
+        checkpoint_interval_s: args.checkpoint_every,
         resume: args.resume,
         overwrite: args.overwrite,
     };

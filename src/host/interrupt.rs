@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether somebody wants the run to end.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    requested: Arc<AtomicBool>,
+    /// Whoever ends all ends this one.
+    parent: Option<Arc<AtomicBool>>,
+}
 
 /// Exit status of a process that was interrupted.
 const INTERRUPTED: i32 = 130;
@@ -31,7 +35,7 @@ impl Interrupt {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
                 while signals.recv().await.is_some() {
-                    if flag.0.swap(true, Ordering::Relaxed) {
+                    if flag.requested.swap(true, Ordering::Relaxed) {
                         std::process::exit(INTERRUPTED);
                     }
                 }
@@ -40,14 +44,21 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// One for a single run of many: it can be ended alone, and ends with all the others.
+    #[must_use]
+    pub fn of_one(&self) -> Self {
+        Self { requested: Arc::default(), parent: Some(Arc::clone(&self.requested)) }
+    }
+
     /// Asks the run to end, as Ctrl-C does.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.requested.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was asked to.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        is_set(&self.requested) || self.parent.as_ref().is_some_and(is_set)
     }
 }

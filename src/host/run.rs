@@ -4,7 +4,7 @@
 //! run writes the tables of all closed rounds and a checkpoint; resumed, it ends with the bytes of a run that was never
 //! stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use thiserror::Error;
@@ -12,10 +12,12 @@ use thiserror::Error;
 use super::interrupt::Interrupt;
 use super::measure::Stopwatch;
 use super::plan;
-use crate::protocol::rows::RoundRow;
+use crate::protocol::rows::{RoundRow, Rows};
+use crate::protocol::script::{Script, Trace};
 use crate::protocol::{Event, Swarm, SwarmState};
 use crate::record::checkpoint::scenario_hash;
-use crate::record::manifest::{Manifest, References, Status};
+use crate::record::directory::SUMMARY;
+use crate::record::manifest::{HOST, HostReport, Manifest, References, Status};
 use crate::record::{RecordError, RunDirectory};
 use crate::report::{self, ReportError};
 use crate::scenario::{Scenario, Training};
@@ -24,8 +26,8 @@ use crate::training::llama::Network;
 use crate::training::spec::Model;
 use crate::training::{self, BackendSpec, TrainingBackend, TrainingError, interchange};
 
-/// Wall-clock between two checkpoints \[s\].
-const CHECKPOINT_INTERVAL_S: f64 = 60.0;
+/// Wall-clock between two checkpoints where nothing is said \[s\].
+pub const CHECKPOINT_INTERVAL_S: f64 = 60.0;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Threads that train; results do not depend on it.
     pub threads: usize,
+    /// Wall-clock between two checkpoints \[s\]; results do not depend on it.
+    pub checkpoint_interval_s: f64,
     /// Continue the interrupted run that is there.
     pub resume: bool,
     /// Replace the run that is there.
@@ -108,6 +112,9 @@ pub fn run(
     mut progress: impl FnMut(&RoundRow),
 ) -> Result<End, HostError> {
     let mut stopwatch = Stopwatch::start();
+    if options.resume && finish(&options.out, scenario)? {
+        return Ok(End::Finished);
+    }
     let backend = match scenario.training {
         Training::Model => Some(training::build(&BackendSpec {
             model: &scenario.model,
@@ -143,7 +150,7 @@ pub fn run(
             progress(row);
         }
         told = swarm.recorder().rows().rounds.len();
-        if checkpoint.since_lap_s() > CHECKPOINT_INTERVAL_S {
+        if checkpoint.since_lap_s() > options.checkpoint_interval_s {
             keep(scenario, &directory, hash, &kernel, &swarm, backend)?;
             checkpoint = Stopwatch::start();
         }
@@ -154,18 +161,106 @@ pub fn run(
         keep(scenario, &directory, hash, &kernel, &swarm, backend)?;
         return Ok(end);
     }
-    directory.write_tables(swarm.recorder().rows())?;
-    directory.write_manifest(&manifest(scenario, &kernel, &swarm, backend, Status::Finished))?;
-    if let (Model::Llama(shape), Some(theta)) = (&scenario.model, swarm.parameters()) {
-        directory.write_model(interchange::files(&Network::new(shape), theta))?;
-    }
-    directory.discard_checkpoints()?;
-    if !swarm.recorder().rows().rounds.is_empty() {
-        report::write(&report::Run::read(RunDirectory::open(&options.out)?)?)?;
-    }
+    let model = match (&scenario.model, swarm.parameters()) {
+        (Model::Llama(shape), Some(theta)) => interchange::files(&Network::new(shape), theta).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    let manifest = manifest(scenario, &kernel, &swarm, references(backend), Status::Finished);
+    close(&directory, swarm.recorder().rows(), model, &manifest)?;
     stopwatch.lap("tables and figures");
     directory.write_host(&stopwatch.report(options.threads))?;
     Ok(end)
+}
+
+/// Makes the run of `scenario` by the clock alone; what is learnt is taken from the finished run in `leader`, which was
+/// asked for the same by `trace`. `None` if it was not: then nothing was written.
+///
+/// The run directory has the bytes that [`run`] would have written. An interrupted one leaves nothing.
+///
+/// # Errors
+/// The leader cannot be read, the run directory is unusable, or a file cannot be written.
+pub fn follow(
+    scenario: &Scenario,
+    leader: &Path,
+    trace: u64,
+    options: &Options,
+    interrupt: &Interrupt,
+    mut progress: impl FnMut(&RoundRow),
+) -> Result<Option<End>, HostError> {
+    let mut stopwatch = Stopwatch::start();
+    let learnt = RunDirectory::open(leader)?;
+    let rows = Rows {
+        rounds: learnt.read_table()?,
+        peers: learnt.read_table()?,
+        evaluations: learnt.read_table()?,
+        ..Rows::default()
+    };
+    let script = Script::of(&rows);
+    let mut kernel = Kernel::new();
+    let mut swarm = Swarm::scripted(plan::swarm_spec(scenario, true), Some(&script));
+    kernel.prepare(|outbox| swarm.start(outbox));
+    let mut told = 0;
+    while !swarm.is_finished() && kernel.step(&mut swarm) {
+        if interrupt.is_requested() {
+            return Ok(Some(End::Interrupted));
+        }
+        for row in &swarm.recorder().rows().rounds[told..] {
+            progress(row);
+        }
+        told = swarm.recorder().rows().rounds.len();
+    }
+    let own = swarm.trace().map(Trace::value);
+    if !swarm.is_finished() || own != Some(trace) || !script.agrees_with(swarm.recorder().rows()) {
+        return Ok(None);
+    }
+    stopwatch.lap("simulation");
+    let directory = RunDirectory::create(&options.out, true)?;
+    let references = learnt.read_manifest()?.references;
+    let manifest = manifest(scenario, &kernel, &swarm, references, Status::Finished);
+    close(&directory, swarm.recorder().rows(), learnt.read_model()?, &manifest)?;
+    stopwatch.lap("tables and figures");
+    directory.write_host(&stopwatch.report(options.threads))?;
+    Ok(Some(End::Finished))
+}
+
+/// Writes all that a finished run leaves but what the host measured; the manifest after what it vouches for.
+fn close(
+    directory: &RunDirectory,
+    rows: &Rows,
+    model: Vec<(&str, Vec<u8>)>,
+    manifest: &Manifest,
+) -> Result<(), HostError> {
+    directory.write_tables(rows)?;
+    directory.write_model(model)?;
+    directory.write_manifest(manifest)?;
+    directory.discard_checkpoints()?;
+    if !rows.rounds.is_empty() {
+        report::write(&report::Run::read(RunDirectory::open(directory.path())?)?)?;
+    }
+    Ok(())
+}
+
+/// Completes a finished run whose process died between its manifest and its figures; `false` if there is none.
+///
+/// # Errors
+/// The tables cannot be read, or a file cannot be written.
+pub fn finish(path: &Path, scenario: &Scenario) -> Result<bool, HostError> {
+    let Ok(directory) = RunDirectory::open(path) else { return Ok(false) };
+    let is_ours = |manifest: &Manifest| manifest.status == Status::Finished && manifest.scenario == *scenario;
+    if !directory.previous().is_some_and(is_ours) || [HOST, SUMMARY].iter().all(|file| path.join(file).exists()) {
+        return Ok(false);
+    }
+    directory.discard_checkpoints()?;
+    let run = report::Run::read(directory);
+    match run {
+        Ok(run) => drop(report::write(&run)?),
+        Err(ReportError::Empty { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let directory = RunDirectory::open(path)?;
+    // What the dead process had measured is gone.
+    directory.write_host(&HostReport::default())?;
+    Ok(true)
 }
 
 /// A new swarm, or the one that was interrupted.
@@ -178,15 +273,23 @@ fn begin<'a>(
 ) -> Result<(Kernel<Event>, Swarm<'a>), HostError> {
     let spec = plan::swarm_spec(scenario, true);
     if options.resume {
-        let restored = directory.read_checkpoint::<State>(hash)?;
-        let Some(restored) = restored else { return Err(HostError::NothingToResume { path: options.out.clone() }) };
-        for reason in &restored.refused {
-            tracing::warn!("a checkpoint was not used: {reason}");
+        match directory.read_checkpoint::<State>(hash)? {
+            Some(restored) => {
+                for reason in &restored.refused {
+                    tracing::warn!("a checkpoint was not used: {reason}");
+                }
+                let (kernel, state) = restored.state;
+                return Ok((kernel, Swarm::from_state(spec, state, backend)));
+            }
+            None if directory.was_begun() => {
+                tracing::warn!(
+                    "the run in `{}` died before its first checkpoint: it begins anew",
+                    options.out.display()
+                );
+            }
+            None => return Err(HostError::NothingToResume { path: options.out.clone() }),
         }
-        let (kernel, state) = restored.state;
-        return Ok((kernel, Swarm::from_state(spec, state, backend)));
-    }
-    if directory.previous().is_some() {
+    } else if directory.previous().is_some() {
         return Err(HostError::InterruptedRun { path: options.out.clone() });
     }
     let mut kernel = Kernel::new();
@@ -205,7 +308,7 @@ fn keep(
     backend: Option<&dyn TrainingBackend>,
 ) -> Result<(), HostError> {
     directory.write_tables(swarm.recorder().rows())?;
-    directory.write_manifest(&manifest(scenario, kernel, swarm, backend, Status::Interrupted))?;
+    directory.write_manifest(&manifest(scenario, kernel, swarm, references(backend), Status::Interrupted))?;
     Ok(directory.write_checkpoint(hash, &(kernel, swarm.state()))?)
 }
 
@@ -213,15 +316,18 @@ fn manifest(
     scenario: &Scenario,
     kernel: &Kernel<Event>,
     swarm: &Swarm<'_>,
-    backend: Option<&dyn TrainingBackend>,
+    references: References,
     status: Status,
 ) -> Manifest {
-    let references = References {
-        unigram: backend.and_then(TrainingBackend::unigram_entropy),
-        floor: backend.and_then(TrainingBackend::loss_floor),
-    };
     let mut audit = Audit::default();
     audit.u64(kernel.audit().value());
     audit.u64(swarm.recorder().audit().value());
     Manifest::new(scenario.clone(), references, audit.to_string(), swarm.rounds_done(), status)
+}
+
+fn references(backend: Option<&dyn TrainingBackend>) -> References {
+    References {
+        unigram: backend.and_then(TrainingBackend::unigram_entropy),
+        floor: backend.and_then(TrainingBackend::loss_floor),
+    }
 }

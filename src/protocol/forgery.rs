@@ -240,6 +240,32 @@ impl Swarm<'_> {
         let entry = self.decoded.entry(peer);
         entry.or_insert_with(|| learning.decode(protocol, backend.layout(), peer).ok()).as_ref()
     }
+
+    /// Whether the peer sends something that its receivers refuse.
+    pub(super) fn is_refused(&mut self, peer: PeerId) -> bool {
+        let sends = self.state.learning.as_ref().is_some_and(|learning| learning.sent(peer).is_some());
+        sends && self.decoded(peer).is_none()
+    }
+
+    /// What was trained and sent goes into the rows of the round.
+    pub(super) fn note_payloads(&mut self) {
+        let peers: Vec<PeerId> = match &self.state.learning {
+            Some(learning) => learning.all_sent().map(|(peer, _)| peer).collect(),
+            None => return,
+        };
+        for peer in peers {
+            let norm = self.decoded(peer).map(Contribution::norm);
+            let learning = self.state.learning.as_ref().expect("because something was sent");
+            let loss = learning.sent(peer).and_then(|sent| sent.outcome).map(|outcome| outcome.training_loss);
+            if let Some(row) = self.state.recorder.peer(peer) {
+                row.training_loss = loss;
+                row.payload_norm = norm;
+                if norm.is_none() {
+                    row.outcome = Outcome::Refused;
+                }
+            }
+        }
+    }
 }
 
 /// Uploads out of time.

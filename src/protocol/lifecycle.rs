@@ -152,10 +152,7 @@ impl Swarm<'_> {
             {
                 row.outcome = Outcome::Gone;
             }
-            if let Some(learning) = self.state.learning.as_mut() {
-                learning.lose(peer);
-            }
-            self.state.hostility.lose(peer);
+            self.lose(peer);
         }
         self.peer(peer).held = None;
         self.leave(peer, now, outbox);

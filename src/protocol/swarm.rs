@@ -17,7 +17,8 @@ use super::learning::{Learning, Phase};
 use super::peer::{Activity, Peer, Presence};
 use super::population::Population;
 use super::recorder::Recorder;
-use super::rows::{EvaluationRow, Outcome, RoundRow};
+use super::rows::{EvaluationRow, RoundRow};
+use super::script::{Script, Trace};
 use super::spec::{NetworkSpec, PeerClass, Protocol, RoundRule, Validation};
 use crate::adversary::spec::{Adversary, Behaviour};
 use crate::algorithm::Contribution;
@@ -106,6 +107,10 @@ pub struct Swarm<'a> {
     pub(super) spec: SwarmSpec,
     pub(super) state: SwarmState,
     pub(super) backend: Option<&'a dyn TrainingBackend>,
+    /// What is asked of the learning, where somebody wants to know.
+    pub(super) trace: Option<Trace>,
+    /// What another swarm has learnt, instead of a backend.
+    script: Option<&'a Script>,
     completions: Vec<Completion>,
     /// What the round's payloads say, as far as somebody asked; `None`: refused.
     pub(super) decoded: BTreeMap<PeerId, Option<Contribution>>,
@@ -186,13 +191,25 @@ impl<'a> Swarm<'a> {
             wake: None,
             finished: false,
         };
-        Self { spec, state, backend, completions: Vec::new(), decoded: BTreeMap::new() }
+        Self { spec, state, backend, trace: None, script: None, completions: Vec::new(), decoded: BTreeMap::new() }
     }
 
     /// The swarm that was in `state`, with the spec that it was made from.
     #[must_use]
     pub fn from_state(spec: SwarmSpec, state: SwarmState, backend: Option<&'a dyn TrainingBackend>) -> Self {
-        Self { spec, state, backend, completions: Vec::new(), decoded: BTreeMap::new() }
+        Self { spec, state, backend, trace: None, script: None, completions: Vec::new(), decoded: BTreeMap::new() }
+    }
+
+    /// The clock alone, which remembers what it would have asked of learning, and is told by a script what came out.
+    #[must_use]
+    pub fn scripted(spec: SwarmSpec, script: Option<&'a Script>) -> Self {
+        Self { trace: Some(Trace::default()), script, ..Self::new(spec, None) }
+    }
+
+    /// What was asked of the learning, in a scripted swarm.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// The first events: everyone registered is there with θ(0).
@@ -292,6 +309,9 @@ impl<'a> Swarm<'a> {
         let compute = Duration::from_secs_f64(compute.as_secs_f64() * share);
         self.state.recorder.phase_done(self.state.round, peer, &class, behaviour, taken, compute);
         let entity = self.state.peers[peer.index()].profile.entity;
+        if let Some(trace) = self.trace.as_mut() {
+            trace.note_phase(peer, entity, taken);
+        }
         if let Some(learning) = self.state.learning.as_mut().filter(|_| conduct.trains) {
             learning.note_phase(Phase {
                 peer,
@@ -411,10 +431,24 @@ impl<'a> Swarm<'a> {
                 row.aggregate_norm = Some(step.aggregate_norm);
                 self.state.tokens += step.tokens;
             }
-            for peer in self.state.lost.drain(..) {
-                learning.lose(peer);
-                self.state.hostility.lose(peer);
+        }
+        if let Some(trace) = self.trace.as_mut() {
+            trace.outer_step(round, contributors);
+        }
+        if let Some(script) = self.script {
+            for (peer, peer_row) in self.state.recorder.peers() {
+                if let Some((training_loss, payload_norm)) = script.trained(peer_row.round, peer) {
+                    (peer_row.training_loss, peer_row.payload_norm) = (training_loss, payload_norm);
+                }
             }
+            if let Some(step) = script.outer_step(round) {
+                row.training_loss = step.training_loss;
+                row.aggregate_norm = Some(step.aggregate_norm);
+                self.state.tokens += step.tokens;
+            }
+        }
+        for peer in std::mem::take(&mut self.state.lost) {
+            self.lose(peer);
         }
         self.note_aggregated(contributors);
         self.observe_step();
@@ -428,41 +462,33 @@ impl<'a> Swarm<'a> {
         self.state.recorder.round_fixed(row);
     }
 
-    /// Whether the peer sends something that its receivers refuse.
-    pub(super) fn is_refused(&mut self, peer: PeerId) -> bool {
-        let sends = self.state.learning.as_ref().is_some_and(|learning| learning.sent(peer).is_some());
-        sends && self.decoded(peer).is_none()
+    /// The peer forgets all that it had learnt.
+    pub(super) fn lose(&mut self, peer: PeerId) {
+        if let Some(learning) = self.state.learning.as_mut() {
+            learning.lose(peer);
+        }
+        if let Some(trace) = self.trace.as_mut() {
+            trace.lose(peer);
+        }
+        self.state.hostility.lose(peer);
     }
 
-    /// What was trained and sent goes into the rows of the round.
-    pub(super) fn note_payloads(&mut self) {
-        let peers: Vec<PeerId> = match &self.state.learning {
-            Some(learning) => learning.all_sent().map(|(peer, _)| peer).collect(),
-            None => return,
-        };
-        for peer in peers {
-            let norm = self.decoded(peer).map(Contribution::norm);
-            let learning = self.state.learning.as_ref().expect("because something was sent");
-            let loss = learning.sent(peer).and_then(|sent| sent.outcome).map(|outcome| outcome.training_loss);
-            if let Some(row) = self.state.recorder.peer(peer) {
-                row.training_loss = loss;
-                row.payload_norm = norm;
-                if norm.is_none() {
-                    row.outcome = Outcome::Refused;
-                }
-            }
-        }
+    /// How often the model answers a trigger with its target, where somebody plants one.
+    fn backdoor_success(&self) -> Option<f64> {
+        let (learning, backend) = (self.state.learning.as_ref()?, self.backend?);
+        self.spec.adversaries.iter().find_map(|adversary| match adversary.behaviour {
+            Behaviour::Backdoor { trigger, target, .. } => backend.backdoor_success(learning.theta(), trigger, target),
+            _ => None,
+        })
     }
 
     fn evaluate(&mut self, now: SimTime) -> Option<f64> {
-        let (learning, backend) = (self.state.learning.as_ref()?, self.backend?);
-        let validation_loss = backend.validation_loss(learning.theta());
-        let door = self.spec.adversaries.iter().find_map(|adversary| match adversary.behaviour {
-            Behaviour::Backdoor { trigger, target, .. } => Some((trigger, target)),
-            _ => None,
-        });
-        let backdoor_success =
-            door.and_then(|(trigger, target)| backend.backdoor_success(learning.theta(), trigger, target));
+        let validation_loss = match (self.script, self.state.learning.as_ref(), self.backend) {
+            (Some(script), ..) => script.validation_loss(self.state.round)?,
+            (None, Some(learning), Some(backend)) => backend.validation_loss(learning.theta()),
+            _ => return None,
+        };
+        let backdoor_success = self.backdoor_success();
         self.state.recorder.evaluation(EvaluationRow {
             round: self.state.round,
             time_s: now.as_secs_f64(),

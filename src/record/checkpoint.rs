@@ -22,7 +22,7 @@ use super::{RecordError, RunDirectory};
 use crate::scenario::Scenario;
 
 /// The directory of checkpoints.
-pub(super) const DIRECTORY: &str = "checkpoint";
+pub const DIRECTORY: &str = "checkpoint";
 const SLOTS: [&str; 2] = ["a.bin", "b.bin"];
 const MAGIC: [u8; 8] = *b"SWARMCKP";
 const FORMAT: u32 = 1;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic;
-use super::manifest::{FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
+use super::manifest::{Brief, FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
 use super::tables::{self, Table};
 use super::{RecordError, checkpoint};
 use crate::protocol::rows::{EvaluationRow, IntervalRow, PeerRow, RoundRow, Rows, ScoreRow};
@@ -18,13 +18,16 @@ pub const SUMMARY: &str = "summary.md";
 /// Where figures go.
 pub const FIGURES: &str = "figures";
 /// Locked by the process that writes.
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 
 /// The directory of the final θ, as Hugging Face's libraries read it.
 const MODEL: &str = "model";
+/// Its files.
+const MODEL_FILES: &[&str] = &["config.json", "model.safetensors"];
 
-/// What this program may leave in a directory before there is a manifest.
+/// What this program may leave in a directory, in the order in which it is removed.
 const OURS: &[&str] = &[
+    MANIFEST,
     LOCK,
     HOST,
     SUMMARY,
@@ -43,6 +46,8 @@ const OURS: &[&str] = &[
 pub struct RunDirectory {
     path: PathBuf,
     previous: Option<Manifest>,
+    /// Whether a run was begun here before.
+    was_begun: bool,
     /// Held until the directory is dropped; `None` for readers.
     _lock: Option<File>,
 }
@@ -65,7 +70,7 @@ impl RunDirectory {
     /// holds anything but a run: then nothing was changed.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, RecordError> {
         fs::create_dir_all(path).map_err(RecordError::io("create", path))?;
-        let foreign = foreign_entry(path).map_err(RecordError::io("read", path))?;
+        let foreign = foreign_entry(path, OURS).map_err(RecordError::io("read", path))?;
         let mut previous = match read_manifest(path) {
             Ok(manifest) => Some(manifest),
             Err(RecordError::Format { .. } | RecordError::OtherBuild { .. }) if overwrite => None,
@@ -76,15 +81,16 @@ impl RunDirectory {
             }
             Err(error) => return Err(error),
         };
+        let was_begun = path.join(LOCK).exists();
         let lock = lock(path)?;
         if overwrite {
-            clear(path).map_err(RecordError::io("clear", path))?;
+            clear(path, OURS).map_err(RecordError::io("clear", path))?;
             previous = None;
         }
         if previous.as_ref().is_some_and(|manifest| manifest.status == Status::Finished) {
             return Err(RecordError::Finished { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), previous, _lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), previous, was_begun, _lock: Some(lock) })
     }
 
     /// Opens a run for reading (and for its figures and summary, which are made again from the tables).
@@ -93,7 +99,21 @@ impl RunDirectory {
     /// There is no manifest, or one that this program does not read.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let manifest = read_manifest(path)?;
-        Ok(Self { path: path.to_owned(), previous: Some(manifest), _lock: None })
+        Ok(Self { path: path.to_owned(), previous: Some(manifest), was_begun: true, _lock: None })
+    }
+
+    /// Opens a run for reading its tables, also one of another version whose scenarios have other fields.
+    ///
+    /// # Errors
+    /// There is no manifest, or one of another format.
+    pub fn open_any(path: &Path) -> Result<(Self, Brief), RecordError> {
+        let file = path.join(MANIFEST);
+        let text = read_text(&file)?.ok_or_else(|| RecordError::NotARun { path: path.to_owned() })?;
+        let brief: Brief = parse(&file, &text)?;
+        if brief.format != FORMAT {
+            return Err(RecordError::Format { path: file, found: brief.format, expected: FORMAT });
+        }
+        Ok((Self { path: path.to_owned(), previous: None, was_begun: true, _lock: None }, brief))
     }
 
     /// Where it is.
@@ -106,6 +126,12 @@ impl RunDirectory {
     #[must_use]
     pub fn previous(&self) -> Option<&Manifest> {
         self.previous.as_ref()
+    }
+
+    /// Whether a run was begun here before, even if it died before it had kept anything.
+    #[must_use]
+    pub fn was_begun(&self) -> bool {
+        self.was_begun
     }
 
     /// Writes all tables.
@@ -137,6 +163,23 @@ impl RunDirectory {
             write_bytes(&self.path.join(MODEL).join(name), &bytes)?;
         }
         Ok(())
+    }
+
+    /// The files of the model that was written here; none if there is none.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn read_model(&self) -> Result<Vec<(&'static str, Vec<u8>)>, RecordError> {
+        let mut files = Vec::new();
+        for name in MODEL_FILES {
+            let path = self.path.join(MODEL).join(name);
+            match fs::read(&path) {
+                Ok(bytes) => files.push((*name, bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(RecordError::io("read", &path)(error)),
+            }
+        }
+        Ok(files)
     }
 
     /// Writes what the host measured.
@@ -232,7 +275,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     atomic::write(directory, name, |file| file.write_all(bytes))
 }
 
-fn lock(directory: &Path) -> Result<File, RecordError> {
+pub(super) fn lock(directory: &Path) -> Result<File, RecordError> {
     let path = directory.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(RecordError::io("write", &path))?;
@@ -245,13 +288,13 @@ fn lock(directory: &Path) -> Result<File, RecordError> {
     }
 }
 
-/// An entry that this program does not leave behind without a manifest; the first by name.
-fn foreign_entry(directory: &Path) -> io::Result<Option<String>> {
+/// An entry that is neither one of `ours` nor a temporary file; the first by name.
+pub(super) fn foreign_entry(directory: &Path, ours: &[&str]) -> io::Result<Option<String>> {
     let mut foreign = None;
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let ours = name == MANIFEST || OURS.contains(&name.as_str()) || name.starts_with(atomic::TEMPORARY_PREFIX);
-        if !ours && foreign.as_ref().is_none_or(|first| name < *first) {
+        let is_ours = ours.contains(&name.as_str()) || name.starts_with(atomic::TEMPORARY_PREFIX);
+        if !is_ours && foreign.as_ref().is_none_or(|first| name < *first) {
             foreign = Some(name);
         }
     }
@@ -259,8 +302,8 @@ fn foreign_entry(directory: &Path) -> io::Result<Option<String>> {
 }
 
 /// Removes what this program wrote, the manifest first: without it nothing passes for a run.
-fn clear(directory: &Path) -> io::Result<()> {
-    for name in std::iter::once(&MANIFEST).chain(OURS).filter(|name| **name != LOCK) {
+pub(super) fn clear(directory: &Path, ours: &[&str]) -> io::Result<()> {
+    for name in ours.iter().filter(|name| **name != LOCK) {
         let path = directory.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
@@ -282,7 +325,7 @@ fn read_manifest(directory: &Path) -> Result<Manifest, RecordError> {
 }
 
 /// The file's text; `None` if there is no such file.
-fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -293,7 +336,7 @@ fn read_text(path: &Path) -> Result<Option<String>, RecordError> {
     }
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
+pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
     serde_json::from_str(text)
         .map_err(|error| RecordError::Malformed { path: path.to_owned(), reason: error.to_string() })
 }

@@ -36,6 +36,29 @@ pub enum RecordError {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory is somebody else's.
+    #[error("`{}` is not empty and not a sweep directory: it holds `{found}`", path.display())]
+    #[diagnostic(help("choose a new directory, or empty this one"))]
+    ForeignSweep {
+        /// The directory.
+        path: PathBuf,
+        /// One of its entries.
+        found: String,
+    },
+    /// The directory holds a sweep.
+    #[error("`{}` holds a sweep already", path.display())]
+    #[diagnostic(help("`--resume` goes on with it, `--overwrite` replaces it, `--out` puts the sweep elsewhere"))]
+    SweepExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no `sweep.json`.
+    #[error("`{}` is not a sweep directory: it has no `{}`", path.display(), super::sweep::SWEEP)]
+    #[diagnostic(help("name a directory that `swarmloco sweep` has written"))]
+    NotASweep {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Somebody else writes there.
     #[error("another process uses `{}`", path.display())]
     #[diagnostic(help("wait for it to end, or choose another directory"))]
@@ -112,6 +135,9 @@ impl RecordError {
             Self::Io { action, .. } => *action == "read",
             Self::Locked { .. } => false,
             Self::Foreign { .. }
+            | Self::ForeignSweep { .. }
+            | Self::SweepExists { .. }
+            | Self::NotASweep { .. }
             | Self::Finished { .. }
             | Self::NotARun { .. }
             | Self::Missing { .. }

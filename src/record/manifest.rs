@@ -33,6 +33,30 @@ pub struct Manifest {
     pub scenario: Scenario,
 }
 
+/// As much of a manifest as another version of the program can read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Brief {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Who wrote it.
+    pub program: Program,
+    /// The root of all randomness.
+    pub seed: Seed,
+    /// Whether the run came to its end.
+    pub status: Status,
+    /// Outer steps taken.
+    pub rounds_done: u32,
+    /// Of the scenario only its name.
+    pub scenario: Named,
+}
+
+/// A scenario's name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+}
+
 /// A program and its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {

@@ -17,6 +17,8 @@ pub enum Measure {
     Bytes,
     /// Tokens, written `1.2 M`.
     Tokens,
+    /// Bits a second, written `110 Mbit/s`.
+    BitsPerSecond,
     /// A share of one, written `80 %`.
     Share,
 }
@@ -109,6 +111,10 @@ fn linear_ticks(measure: Measure, low: f64, high: f64, ticks_max: usize) -> Vec<
             let (scale, unit) = prefix(&BYTES, high);
             (decimal_step(least), scale, unit)
         }
+        Measure::BitsPerSecond => {
+            let (scale, unit) = prefix(&BITS_PER_SECOND, high);
+            (decimal_step(least), scale, unit)
+        }
         Measure::Tokens => {
             let (scale, unit) = prefix(&TOKENS, high);
             (decimal_step(least), scale, unit)
@@ -178,6 +184,8 @@ fn clock_step(least: f64) -> (f64, f64, &'static str) {
 
 const BYTES: [(&str, f64); 6] = [(" PB", 1e15), (" TB", 1e12), (" GB", 1e9), (" MB", 1e6), (" kB", 1e3), (" B", 1.0)];
 const TOKENS: [(&str, f64); 5] = [(" T", 1e12), (" B", 1e9), (" M", 1e6), (" k", 1e3), ("", 1.0)];
+const BITS_PER_SECOND: [(&str, f64); 5] =
+    [(" Tbit/s", 1e12), (" Gbit/s", 1e9), (" Mbit/s", 1e6), (" kbit/s", 1e3), (" bit/s", 1.0)];
 const SECONDS: [(&str, f64); 6] =
     [(" d", DAY_S), (" h", 3600.0), (" min", 60.0), (" s", 1.0), (" ms", 1e-3), (" µs", 1e-6)];
 
@@ -204,6 +212,7 @@ pub fn label(measure: Measure, value: f64) -> String {
         Measure::Share => return format!("{:.1} %", value * 100.0),
         Measure::Seconds => prefix(&SECONDS, value),
         Measure::Bytes => prefix(&BYTES, value),
+        Measure::BitsPerSecond => prefix(&BITS_PER_SECOND, value),
         Measure::Tokens => prefix(&TOKENS, value),
     };
     format!("{}{unit}", significant(value / scale))
@@ -272,6 +281,7 @@ mod tests {
     #[test]
     fn values_have_three_digits_and_a_unit() {
         assert_eq!(label(Measure::Bytes, 2.761e9), "2.76 GB");
+        assert_eq!(label(Measure::BitsPerSecond, 1.1e8), "110 Mbit/s");
         assert_eq!(label(Measure::Seconds, 1380.0), "23 min");
         assert_eq!(label(Measure::Tokens, 4_500_000.0), "4.5 M");
         assert_eq!(label(Measure::Share, 0.8432), "84.3 %");

@@ -58,6 +58,8 @@ pub(super) enum Swatch {
     Frame,
     /// An upright line.
     Upright,
+    /// A ring.
+    Ring,
 }
 
 /// What stands above the data.
@@ -173,6 +175,10 @@ fn draw_swatch(
             let [(left, top), (right, bottom)] = corners;
             let outline = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
             sheet.draw(&PathElement::new(outline, entry.colour.stroke_width(px(1))))
+        }
+        Swatch::Ring => {
+            let centre = (at(x + SWATCH_WIDTH / 2), at(middle));
+            sheet.draw(&Circle::new(centre, at(4), entry.colour.stroke_width(px(1))))
         }
         Swatch::Upright => {
             let x = at(x + SWATCH_WIDTH / 2);

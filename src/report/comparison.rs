@@ -40,7 +40,7 @@ pub fn compare(runs: &[Run], out: &Path) -> Result<Vec<PathBuf>, ReportError> {
         }
     }
     for figure in &figures {
-        written.push(write_text(&out.join(figure.file), &figure.svg)?);
+        written.push(write_text(&out.join(&figure.file), &figure.svg)?);
     }
     written.push(write_text(&out.join(TABLE), &table(&methods, &figures))?);
     Ok(written)

@@ -14,7 +14,7 @@ use crate::record::{References, Status};
 #[derive(Debug)]
 pub(super) struct Figure {
     /// File name.
-    pub(super) file: &'static str,
+    pub(super) file: String,
     /// What it shows, for its link.
     pub(super) caption: String,
     pub(super) svg: String,
@@ -22,9 +22,16 @@ pub(super) struct Figure {
 
 impl Figure {
     /// The figure, if it could be drawn.
-    pub(super) fn new(file: &'static str, caption: String, svg: Result<String, Fault>) -> Result<Self, ReportError> {
-        let svg = svg.map_err(|reason| ReportError::Drawing { figure: file, reason })?;
-        Ok(Self { file, caption, svg })
+    pub(super) fn new(
+        file: impl Into<String>,
+        caption: String,
+        svg: Result<String, Fault>,
+    ) -> Result<Self, ReportError> {
+        let file = file.into();
+        match svg {
+            Ok(svg) => Ok(Self { file, caption, svg }),
+            Err(reason) => Err(ReportError::Drawing { figure: file, reason }),
+        }
     }
 
     /// Its place in a run directory.

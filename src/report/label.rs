@@ -54,7 +54,7 @@ fn collect_differences(trees: &[&Value], key: &str, differences: &mut Vec<Differ
 }
 
 /// The field's letter where it has one.
-fn short_key(key: &str) -> &str {
+pub(super) fn short_key(key: &str) -> &str {
     match key {
         "inner_steps" => "H",
         "batch" => "B",

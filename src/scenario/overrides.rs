@@ -32,11 +32,19 @@ pub fn apply(root: &mut Node, text: &str, source: usize) -> Result<(), Problem> 
     let offset = path.len() + 1;
     let mut value = document::parse(value, source).map_err(|problem| shifted(problem, offset))?;
     shift(&mut value, offset);
+    assign(root, path, Place { source, start: 0, end: path.len() }, value)
+}
+
+/// Puts `value` at `path`, which stands at `place`.
+///
+/// # Errors
+/// The path leads through a value, or past the end of a list.
+pub fn assign(root: &mut Node, path: &str, place: Place, value: Node) -> Result<(), Problem> {
     let mut node = root;
-    let mut start = 0;
+    let mut start = place.start;
     let mut parent = "";
     for step in path.split('.') {
-        let place = Place { source, start, end: start + step.len() };
+        let place = Place { start, end: start + step.len(), ..place };
         start = place.end + 1;
         node = descend(node, parent, step, place)?;
         parent = step;

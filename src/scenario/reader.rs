@@ -35,8 +35,21 @@ pub struct Variant<'a> {
 impl Reader {
     /// Reports a mistake; `None`, for `?` and `return`.
     pub fn report<T>(&self, place: Place, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
-        self.problems.borrow_mut().push(Problem::new(place, message, hint));
+        self.note(Problem::new(place, message, hint));
         None
+    }
+
+    /// What a parser that stops at its first mistake has read.
+    pub fn take<T>(&self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.note(problem)).ok()
+    }
+
+    /// A mistake that many cells of a sweep share is told once.
+    fn note(&self, problem: Problem) {
+        let mut problems = self.problems.borrow_mut();
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
     }
 
     /// All mistakes.
