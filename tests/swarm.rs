@@ -64,6 +64,23 @@ fn threads_and_interruptions_change_nothing() {
 }
 
 #[test]
+fn robust_rules_train_the_same_model_whatever_the_threads() {
+    let average = run(&scenario(&[]), 1, None).1;
+    for aggregation in [
+        "{rule: {krum: {f: 1}}}",
+        "{rule: {trimmed_mean: {f: 1}}, clip: median_norm, absent: skip}",
+        "{rule: geometric_median, mixing: {nearest_neighbours: {f: 1}}}",
+    ] {
+        let scenario = scenario(&[&format!("protocol.aggregation={aggregation}")]);
+        let (audit, rows) = run(&scenario, 1, None);
+        let losses: Vec<f64> = rows.evaluations.iter().map(|row| row.validation_loss).collect();
+        assert!(losses.last() < losses.first(), "{aggregation}: {losses:?}");
+        assert_ne!(rows.evaluations, average.evaluations, "{aggregation} is not the average");
+        assert_eq!(run(&scenario, 2, Some(50)).0, audit, "{aggregation}");
+    }
+}
+
+#[test]
 fn every_round_rule_and_exchange_runs_to_its_end_under_churn() {
     for overrides in [
         ["protocol.round=barrier", "protocol.exchange=object_store"].as_slice(),

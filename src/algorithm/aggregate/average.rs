@@ -77,7 +77,7 @@ impl Weighted<'_> {
             Arch::new(),
             #[inline(always)]
             || {
-                add_weighted(&weighted, out);
+                add_terms(&weighted, out, product);
                 out.iter_mut().for_each(|sum| *sum /= peers);
             },
         );
@@ -93,25 +93,32 @@ impl Weighted<'_> {
     /// Σ factor_r · v_r, in the same order; contributions whose factor is 0 are passed over.
     pub fn sum(&self, out: &mut [f32], offset: usize) -> Found {
         if self.contributions.first().is_some_and(|first| first.is_sparse()) {
-            self.scatter(out, offset, |factor, value| factor * value);
+            self.scatter(out, offset, product);
         } else {
             let taken: Vec<(&[f32], f32)> = self.dense().filter(|&(_, factor)| factor != 0.0).collect();
             vectorised(
                 Arch::new(),
                 #[inline(always)]
-                || add_weighted(&taken, out),
+                || add_terms(&taken, out, product),
             );
         }
         Found::of(out)
     }
 
-    /// The sign that more of the sparse contributions have, times `magnitude`.
+    /// The sign that more of the contributions have, times `magnitude`.
     pub fn votes(&self, magnitude: f32, out: &mut [f32], offset: usize) -> Found {
-        self.scatter(out, offset, |factor, value| sign(factor * value));
+        let is_sparse = self.contributions.first().is_some_and(|first| first.is_sparse());
+        let dense: Vec<(&[f32], f32)> = if is_sparse { Vec::new() } else { self.dense().collect() };
+        if is_sparse {
+            self.scatter(out, offset, vote);
+        }
         vectorised(
             Arch::new(),
             #[inline(always)]
-            || out.iter_mut().for_each(|votes| *votes = magnitude * sign(*votes)),
+            || {
+                add_terms(&dense, out, vote);
+                out.iter_mut().for_each(|votes| *votes = magnitude * sign(*votes));
+            },
         );
         Found::of(out)
     }
@@ -136,21 +143,31 @@ impl Weighted<'_> {
     }
 }
 
-/// Σ factor · v, contribution by contribution, four in one pass over a stretch.
 #[inline(always)]
-fn add_weighted(weighted: &[(&[f32], f32)], out: &mut [f32]) {
+fn product(factor: f32, value: f32) -> f32 {
+    factor * value
+}
+
+#[inline(always)]
+fn vote(factor: f32, value: f32) -> f32 {
+    sign(factor * value)
+}
+
+/// Σ term(factor, v), contribution by contribution, four in one pass over a stretch.
+#[inline(always)]
+fn add_terms(weighted: &[(&[f32], f32)], out: &mut [f32], term: impl Fn(f32, f32) -> f32) {
     for (out, from) in out.chunks_mut(STRETCH).zip((0..).step_by(STRETCH)) {
         let to = from + out.len();
         let (fours, rest) = weighted.as_chunks::<4>();
         for &[(a, fa), (b, fb), (c, fc), (d, fd)] in fours {
             let values = a[from..to].iter().zip(&b[from..to]).zip(&c[from..to]).zip(&d[from..to]);
             for (sum, (((a, b), c), d)) in out.iter_mut().zip(values) {
-                *sum = *sum + fa * a + fb * b + fc * c + fd * d;
+                *sum = *sum + term(fa, *a) + term(fb, *b) + term(fc, *c) + term(fd, *d);
             }
         }
         for &(values, factor) in rest {
-            for (sum, value) in out.iter_mut().zip(&values[from..to]) {
-                *sum += factor * value;
+            for (sum, &value) in out.iter_mut().zip(&values[from..to]) {
+                *sum += term(factor, value);
             }
         }
     }

@@ -24,16 +24,16 @@ pub struct ColumnRule {
     rule: Rule,
     /// f that can be tolerated.
     f: usize,
-    exchanges: Vec<(u16, u16)>,
+    exchanges: Vec<(u32, u32)>,
 }
 
 impl ColumnRule {
     /// For columns of `rows` values each.
     ///
     /// # Panics
-    /// If the rule does not go coordinate by coordinate, there is no row, or there are 2^16 or more.
+    /// If the rule does not go coordinate by coordinate, or there is no row.
     pub fn new(rule: Rule, rows: usize) -> Self {
-        assert!((1..1 << 16).contains(&rows), "{rows} contributions");
+        assert!(rows > 0, "a statistic is of at least one value");
         let f = tolerable(rule.tolerance(), rows);
         let wanted = match rule {
             Rule::Median => (rows - 1) / 2..rows / 2 + 1,
@@ -51,7 +51,7 @@ impl ColumnRule {
     #[inline(always)]
     pub fn apply(&self, tile: &mut [Lanes]) -> Lanes {
         for &(low, high) in &self.exchanges {
-            exchange(tile, usize::from(low), usize::from(high));
+            exchange(tile, low as usize, high as usize);
         }
         let (n, f) = (tile.len(), self.f);
         match self.rule {
@@ -173,7 +173,7 @@ fn exchange(tile: &mut [Lanes], low: usize, high: usize) {
 }
 
 /// The comparisons of Batcher's merge exchange for `count` values (Knuth, volume 3, algorithm 5.2.2 M).
-fn merge_exchange(count: usize) -> Vec<(u16, u16)> {
+fn merge_exchange(count: usize) -> Vec<(u32, u32)> {
     let mut exchanges = Vec::new();
     let top = count.next_power_of_two() / 2;
     let mut p = top;
@@ -181,7 +181,7 @@ fn merge_exchange(count: usize) -> Vec<(u16, u16)> {
         let (mut q, mut r, mut distance) = (top, 0, p);
         loop {
             for low in (0..count.saturating_sub(distance)).filter(|low| low & p == r) {
-                exchanges.push((low as u16, (low + distance) as u16));
+                exchanges.push((low as u32, (low + distance) as u32));
             }
             if q == p {
                 break;
@@ -196,12 +196,12 @@ fn merge_exchange(count: usize) -> Vec<(u16, u16)> {
 }
 
 /// The exchanges on which the wanted places depend.
-fn pruned(exchanges: Vec<(u16, u16)>, mut is_wanted: Vec<bool>) -> Vec<(u16, u16)> {
-    let mut kept: Vec<(u16, u16)> = exchanges
+fn pruned(exchanges: Vec<(u32, u32)>, mut is_wanted: Vec<bool>) -> Vec<(u32, u32)> {
+    let mut kept: Vec<(u32, u32)> = exchanges
         .into_iter()
         .rev()
         .filter(|&(low, high)| {
-            let places = [usize::from(low), usize::from(high)];
+            let places = [low as usize, high as usize];
             let matters = places.iter().any(|&place| is_wanted[place]);
             if matters {
                 places.iter().for_each(|&place| is_wanted[place] = true);

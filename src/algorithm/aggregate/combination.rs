@@ -53,7 +53,7 @@ impl Combination {
         }
         if rule.is_by_coordinate() {
             let all_send = round.contributions.iter().all(|contribution| !contribution.is_sparse());
-            if let (Rule::SignMajority { magnitude }, None, false) = (rule, &mixed, all_send) {
+            if let (Rule::SignMajority { magnitude }, None) = (rule, &mixed) {
                 return Self::Votes(magnitude);
             }
             if mixed.is_none() && aggregation.absent == Absent::Skip && !all_send {
