@@ -240,17 +240,3 @@ fn a_backdoor_is_measured() {
     let planted = "adversaries=[{behaviour: {backdoor: {trigger: 3, target: 5, share: 1}}, fraction: 0.7}]";
     assert_eq!(success(planted), Some(1.0), "where most plant it, it opens");
 }
-
-#[test]
-fn liars_cost_the_model_less_where_somebody_judges() {
-    let liars = "adversaries=[{behaviour: {inner_product: {epsilon: 3}}, fraction: 0.3}]";
-    // Everybody has a place in the gather set, so that only the validator can keep a liar out.
-    let common = ["rounds=30", "protocol.round.window.gather=10"];
-    let loss = |overrides: &[&str]| {
-        let rows = rows(&[overrides, &common].concat());
-        rows.evaluations.last().expect("the last model is evaluated").validation_loss
-    };
-    let (clean, judged) = (loss(&["adversaries=[]"]), loss(&[liars]));
-    let open = loss(&[liars, "validator=none"]);
-    assert!(judged - clean < 0.3 * (open - clean), "clean {clean}, judged {judged}, open {open}");
-}
