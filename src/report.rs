@@ -13,6 +13,8 @@ pub mod check;
 mod comparison;
 mod figures;
 mod heat;
+mod judged;
+mod judged_figures;
 mod label;
 mod line;
 mod scatter;
@@ -26,7 +28,7 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::protocol::rows::{EvaluationRow, PeerRow, RoundRow};
+use crate::protocol::rows::{EvaluationRow, OverlapRow, PeerRow, RoundRow, ScoreRow};
 use crate::record::directory::SUMMARY;
 use crate::record::{Manifest, RecordError, RunDirectory};
 
@@ -92,6 +94,8 @@ pub struct Run {
     rounds: Vec<RoundRow>,
     peers: Vec<PeerRow>,
     evaluations: Vec<EvaluationRow>,
+    scores: Vec<ScoreRow>,
+    overlaps: Vec<OverlapRow>,
 }
 
 impl Run {
@@ -106,7 +110,8 @@ impl Run {
             return Err(ReportError::Empty { path: directory.path().to_owned() });
         }
         let (peers, evaluations) = (directory.read_table()?, directory.read_table()?);
-        Ok(Self { directory, manifest, rounds, peers, evaluations })
+        let (scores, overlaps) = (directory.read_table()?, directory.read_table()?);
+        Ok(Self { directory, manifest, rounds, peers, evaluations, scores, overlaps })
     }
 
     /// The run directory.

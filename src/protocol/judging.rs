@@ -29,7 +29,7 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::gather::Selection;
-use super::rows::{Listed, ScoreRow, Verdict};
+use super::rows::{Listed, OverlapRow, ScoreRow, Verdict};
 use super::spec::{Validation, Window};
 use super::swarm::Swarm;
 use crate::algorithm::aggregate::lower_median;
@@ -133,6 +133,11 @@ impl Swarm<'_> {
         let active = self.active_peers(round);
         let steps_behind = self.steps_behind(round, &active, backend);
         let overlaps = self.overlaps(&selection, backend.layout());
+        for &(first, second, overlap) in &overlaps {
+            let honest = [first, second].iter().all(|&peer| self.known_behaviour(peer) == "honest");
+            let (first, second, honest) = (first.0, second.0, u32::from(honest));
+            self.state.recorder.overlap(OverlapRow { round, first, second, honest, overlap });
+        }
         let dates = self.dates(round.checked_sub(1), &active);
         let limit = self.evaluations_max(&selection, &validation, now);
         let gathered = selection.contributors();

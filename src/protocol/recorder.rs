@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{EvaluationRow, IntervalRow, Outcome, PeerRow, Phase, RoundRow, Rows, ScoreRow};
+use super::rows::{EvaluationRow, IntervalRow, Outcome, OverlapRow, PeerRow, Phase, RoundRow, Rows, ScoreRow};
 use crate::quantity::{Duration, PeerId};
 use crate::sim::{Audit, SimTime};
 
@@ -139,6 +139,14 @@ impl Recorder {
     /// A validator has judged a peer.
     pub fn score(&mut self, row: ScoreRow) {
         self.scores.push(row);
+    }
+
+    /// Two gathered payloads were compared.
+    pub fn overlap(&mut self, row: OverlapRow) {
+        for word in [row.round.into(), row.first.into(), row.second.into(), row.honest.into(), row.overlap.to_bits()] {
+            self.audit.u64(word);
+        }
+        self.rows.overlaps.push(row);
     }
 
     /// Everybody is paid: the judged rows of the round close.

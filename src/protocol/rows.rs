@@ -128,6 +128,21 @@ pub struct ScoreRow {
     pub penalties: String,
 }
 
+/// How much of two gathered payloads' indices is the same, where validators look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverlapRow {
+    /// Round t.
+    pub round: u32,
+    /// The one with the lower number.
+    pub first: u32,
+    /// The other.
+    pub second: u32,
+    /// 1 if both are honest, else 0.
+    pub honest: u32,
+    /// Share of equal indices.
+    pub overlap: f64,
+}
+
 /// Where a peer stood on the list of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -220,4 +235,6 @@ pub struct Rows {
     pub timeline: Vec<IntervalRow>,
     /// One a validator, peer and round.
     pub scores: Vec<ScoreRow>,
+    /// One a pair of gathered payloads and round.
+    pub overlaps: Vec<OverlapRow>,
 }

@@ -11,7 +11,7 @@ use super::atomic;
 use super::manifest::{Brief, FORMAT, HOST, HostReport, MANIFEST, Manifest, Program, Status};
 use super::tables::{self, Table};
 use super::{RecordError, checkpoint};
-use crate::protocol::rows::{EvaluationRow, IntervalRow, PeerRow, RoundRow, Rows, ScoreRow};
+use crate::protocol::rows::{EvaluationRow, IntervalRow, OverlapRow, PeerRow, RoundRow, Rows, ScoreRow};
 
 /// The summary for a person.
 pub const SUMMARY: &str = "summary.md";
@@ -39,6 +39,7 @@ const OURS: &[&str] = &[
     EvaluationRow::FILE,
     IntervalRow::FILE,
     ScoreRow::FILE,
+    OverlapRow::FILE,
 ];
 
 /// A run directory.
@@ -143,7 +144,8 @@ impl RunDirectory {
         self.write_table(&rows.peers)?;
         self.write_table(&rows.evaluations)?;
         self.write_table(&rows.timeline)?;
-        self.write_table(&rows.scores)
+        self.write_table(&rows.scores)?;
+        self.write_table(&rows.overlaps)
     }
 
     /// Writes the manifest; last of all files, so that what it says is true.
@@ -235,6 +237,7 @@ impl RunDirectory {
             evaluations: self.read_table()?,
             timeline: self.read_table()?,
             scores: self.read_table()?,
+            overlaps: self.read_table()?,
         })
     }
 

@@ -11,7 +11,9 @@ use polars::prelude::*;
 
 use super::RecordError;
 use super::atomic::Witness;
-use crate::protocol::rows::{EvaluationRow, IntervalRow, Listed, Outcome, PeerRow, Phase, RoundRow, ScoreRow, Verdict};
+use crate::protocol::rows::{
+    EvaluationRow, IntervalRow, Listed, Outcome, OverlapRow, PeerRow, Phase, RoundRow, ScoreRow, Verdict,
+};
 
 /// Rows of a row group: enough to compress well, few enough to be written in little memory.
 const ROW_GROUP: usize = 1 << 18;
@@ -69,6 +71,7 @@ table!(EvaluationRow in "evaluations.parquet": round, time_s, tokens, bytes_up, 
 table!(ScoreRow in "scores.parquet":
     round, validator, peer, behaviour, listed, verdict, own_before, own_after, random_before, random_after, score, indicator,
     indicator_average, sync, mu, sigma, final_score, weight, pay, penalties);
+table!(OverlapRow in "overlaps.parquet": round, first, second, honest, overlap);
 table!(IntervalRow in "timeline.parquet": peer, round, phase, start_s, end_s);
 
 macro_rules! number_cell {

@@ -8,7 +8,7 @@ use super::figures::{Abscissa, Figure, loss_axis, references};
 use super::label::labels;
 use super::line::{Curve, LineChart};
 use super::statistics::Estimate;
-use super::{ReportError, Run};
+use super::{ReportError, Run, judged_figures};
 use crate::quantity::Seed;
 use crate::record::Status;
 use crate::record::directory::write_text;
@@ -39,6 +39,9 @@ pub fn compare(runs: &[Run], out: &Path) -> Result<Vec<PathBuf>, ReportError> {
             figures.push(Figure::new(abscissa.file(), chart.title.clone(), chart.svg())?);
         }
     }
+    let runs_of: Vec<(String, Vec<&Run>)> =
+        methods.iter().map(|method| (method.label.clone(), method.runs.clone())).collect();
+    figures.extend(judged_figures::of_methods(&runs_of, &seeds(&methods))?);
     for figure in &figures {
         written.push(write_text(&out.join(&figure.file), &figure.svg)?);
     }

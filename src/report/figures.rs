@@ -5,7 +5,7 @@ use plotters::style::RGBColor;
 use super::axis::{Axis, Measure, Scale, label};
 use super::canvas::{Fault, PALETTE};
 use super::line::{Curve, LineChart, Reference};
-use super::{ReportError, Run, timeline};
+use super::{ReportError, Run, judged_figures, timeline};
 use crate::protocol::rows::{EvaluationRow, IntervalRow, RoundRow};
 use crate::record::directory::FIGURES;
 use crate::record::{References, Status};
@@ -134,6 +134,7 @@ pub(super) fn of_run(run: &Run) -> Result<Vec<Figure>, ReportError> {
     figures.push(Figure::new("peers.svg", chart.title.clone(), chart.svg())?);
     let chart = utilisation_chart(run);
     figures.push(Figure::new("utilisation.svg", chart.title.clone(), chart.svg())?);
+    figures.extend(judged_figures::of_run(run, &identity(run))?);
     let intervals: Vec<IntervalRow> = run.directory.read_table()?;
     if let Some(timeline) = timeline::Timeline::from_middle(&intervals, &run.rounds, &identity(run)) {
         figures.push(Figure::new("timeline.svg", timeline.title(), timeline.svg())?);

@@ -1,8 +1,8 @@
 //! The page on a run for a person in a hurry.
 
-use super::Run;
 use super::axis::{Measure, label};
 use super::figures::Figure;
+use super::{Run, judged_figures};
 use crate::algorithm::spec::Compression;
 use crate::protocol::rows::Outcome;
 use crate::record::Status;
@@ -25,11 +25,16 @@ pub(super) fn text(run: &Run, figures: &[Figure]) -> String {
     list(&mut text, &results(run));
     text += "\n## What became of the contributions\n\n";
     text += &outcomes(run);
+    if let Some(table) = judged_figures::table(run) {
+        text += "\n## What the validator found out\n\n";
+        text += &table;
+    }
     text += "\n## Figures\n\n";
     text.extend(figures.iter().map(|figure| format!("![{}]({})\n\n", figure.caption, figure.path())));
     text += "## Where to look next\n\n";
     text += "- `manifest.json`: the scenario with every default, and the audit hash by which runs are compared\n";
-    text += "- `rounds.parquet`, `peers.parquet`, `evaluations.parquet`, `timeline.parquet`: all the numbers\n";
+    text += "- `rounds.parquet`, `peers.parquet`, `evaluations.parquet`, `timeline.parquet`, `scores.parquet`, \
+             `overlaps.parquet`: all the numbers\n";
     text += "- `host.json`: how long it took this computer\n";
     text += "- `swarmloco report DIR DIR`: this run beside another\n";
     text
@@ -101,10 +106,18 @@ fn outcomes(run: &Run) -> String {
         (Outcome::NotSelected, "not selected", "in time, but not needed"),
         (Outcome::Late, "late", "uploaded after the deadline, or not at all"),
         (Outcome::Gone, "gone", "the peer left before its upload ended"),
+        (Outcome::Early, "early", "uploaded before the boundary"),
+        (Outcome::Refused, "refused", "not well formed"),
     ];
     let mut text = String::from("| outcome | count | share | meaning |\n|---|--:|--:|---|\n");
-    text.extend(rows.into_iter().map(|(outcome, name, meaning)| {
-        let count = run.peers.iter().filter(|row| row.outcome == outcome).count();
+    let counted = rows.into_iter().map(|(outcome, name, meaning)| {
+        (run.peers.iter().filter(|row| row.outcome == outcome).count(), outcome, name, meaning)
+    });
+    // What only liars do is left out where nobody did it.
+    let is_told = |&(count, outcome, ..): &(usize, Outcome, &str, &str)| {
+        count > 0 || !matches!(outcome, Outcome::Early | Outcome::Refused)
+    };
+    text.extend(counted.filter(is_told).map(|(count, _, name, meaning)| {
         let share = label(Measure::Share, count as f64 / run.peers.len().max(1) as f64);
         format!("| {name} | {count} | {share} | {meaning} |\n")
     }));
