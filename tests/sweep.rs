@@ -333,7 +333,8 @@ fn the_report_recommends_what_the_tables_say_is_soonest() {
     let (status, stdout, stderr) =
         run(directory.path(), &["recommend", "s", "--target-loss", &target.to_string(), "--format", "json"]);
     assert_eq!(status, 0, "{stderr}");
-    let answer: Value = serde_json::from_str(&stdout).expect("JSON");
+    let answers: Value = serde_json::from_str(&stdout).expect("JSON");
+    let answer = &answers[0];
 
     let times: Vec<Vec<f64>> =
         (0..4).map(|cell| reached(&sweep, cell, target).iter().map(|[time, _]| *time).collect()).collect();
@@ -353,6 +354,21 @@ fn the_report_recommends_what_the_tables_say_is_soonest() {
 
     let (status, _, stderr) = run(directory.path(), &["recommend", "s", "--target-loss", "1e-9"]);
     assert!(status == 1 && stderr.contains("no cell reaches the target loss with every seed"), "{stderr}");
+}
+
+#[test]
+fn given_axes_are_answered_for_each_of_their_values() {
+    let text = SWEEP.replace("rounds: 3", "rounds: 12").replace("- name: attack", "- name: attack\n    given: true");
+    let directory = place(&text);
+    assert_eq!(run(directory.path(), &["sweep", "grid.yaml", "--out", "s"]).0, 0);
+    let (status, stdout, stderr) = run(directory.path(), &["recommend", "s", "--format", "json"]);
+    assert_eq!(status, 0, "{stderr}");
+    let answers: Value = serde_json::from_str(&stdout).expect("JSON");
+    let given: Vec<&Value> = answers.as_array().expect("a list").iter().map(|answer| &answer["given"]).collect();
+    assert_eq!(given, ["attack = none", "attack = larger"]);
+    assert!(answers.as_array().expect("a list").iter().all(|answer| answer["cells"] == 2), "{answers}");
+    let chosen = answers.as_array().expect("a list").iter().filter_map(|answer| answer["best"]["cell"].as_str());
+    assert!(chosen.clone().count() > 0 && chosen.clone().all(|cell| ["H = 2", "H = 4"].contains(&cell)), "{answers}");
 }
 
 #[test]

@@ -37,14 +37,14 @@ struct NothingReaches;
 pub fn execute(args: &Args) -> Result<(), Failure> {
     let directory = SweepDirectory::open(&args.directory).map_err(Failure::unusable)?;
     let report = SweepReport::read(directory, args.target_loss).map_err(failure)?;
-    let answer = recommend(&report);
+    let answers = recommend(&report);
     match args.format {
-        Format::Text => print!("{}", answer.text()),
+        Format::Text => answers.iter().for_each(|answer| print!("{}", answer.text())),
         Format::Json => {
-            println!("{}", serde_json::to_string_pretty(&answer).expect("because an answer is plain data"));
+            println!("{}", serde_json::to_string_pretty(&answers).expect("because answers are plain data"));
         }
     }
-    if answer.best.is_none() { Err(Failure::failed(NothingReaches)) } else { Ok(()) }
+    if answers.iter().all(|answer| answer.best.is_none()) { Err(Failure::failed(NothingReaches)) } else { Ok(()) }
 }
 
 fn failure(error: ReportError) -> Failure {

@@ -83,6 +83,16 @@ impl Axis {
         }
     }
 
+    /// The value on the axis that is nearest to `value`.
+    #[must_use]
+    pub fn nearest(&self, value: f64) -> f64 {
+        let [low, high] = match self.scale {
+            Scale::Linear => self.range,
+            Scale::Logarithmic => self.range.map(|position| 10f64.powf(position)),
+        };
+        value.clamp(low, high)
+    }
+
     /// The label of the tick at a position, or nothing.
     #[must_use]
     pub fn label(&self, position: f64) -> String {

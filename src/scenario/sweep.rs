@@ -9,6 +9,7 @@
 //!   - path: protocol.inner_optimizer.adamw.learning_rate
 //!     log_uniform: {low: 1e-4, high: 1e-2, samples: 5}
 //!   - name: attack                     # each value sets several paths
+//!     given: true                      # a circumstance, not a choice: what to take is answered for each value
 //!     values:
 //!       - {name: none, set: {adversaries: []}}
 //! cells: grid                          # or list (axes side by side), or random: {cells: 20}
@@ -71,6 +72,9 @@ pub struct Axis {
     pub paths: Vec<String>,
     /// What its values measure; `None` where they are only names.
     pub unit: Option<Unit>,
+    /// Whether its values are circumstances rather than choices: what to take is answered for each.
+    #[serde(default)]
+    pub given: bool,
     /// Its values, in the order given.
     pub values: Vec<AxisValue>,
 }

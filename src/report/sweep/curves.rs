@@ -29,6 +29,8 @@ struct Quantity {
     caption: String,
     value: fn(&Outcome) -> Option<f64>,
     axis: fn(&[f64]) -> Scaled,
+    /// Whether the axis is to hold the bands; of a time they may reach below zero, and are cut off.
+    has_room_for_bands: bool,
 }
 
 /// All such figures; those for which the sweep has no data are left out.
@@ -49,7 +51,13 @@ fn quantities(report: &SweepReport) -> Vec<Quantity> {
     let mut quantities = Vec::new();
     if report.cells.iter().any(|cell| cell.loss().is_some()) {
         let caption = "Final validation loss".to_owned();
-        quantities.push(Quantity { file: "loss", caption, value: |outcome| outcome.loss, axis: loss_axis });
+        quantities.push(Quantity {
+            file: "loss",
+            caption,
+            value: |outcome| outcome.loss,
+            axis: loss_axis,
+            has_room_for_bands: true,
+        });
     }
     if let Some(target) = report.target.filter(|_| report.cells.iter().any(|cell| cell.seconds_to_target().is_some())) {
         quantities.push(Quantity {
@@ -57,6 +65,7 @@ fn quantities(report: &SweepReport) -> Vec<Quantity> {
             caption: format!("Simulated time to a loss of {}", target_text(target)),
             value: |outcome| outcome.reached.map(|reached| reached.time_s),
             axis: |values| from_zero("simulated time", Measure::Seconds, values),
+            has_room_for_bands: false,
         });
     }
     let shares: Vec<f64> = report.cells.iter().filter_map(|cell| Some(cell.utilisation()?.mean)).collect();
@@ -67,6 +76,7 @@ fn quantities(report: &SweepReport) -> Vec<Quantity> {
             caption: "Utilisation".to_owned(),
             value: |outcome| Some(outcome.utilisation),
             axis: |_| Scaled::new("time in inner steps", Measure::Share, Scale::Linear, 0.0, 1.0, 6),
+            has_room_for_bands: false,
         });
     }
     quantities
@@ -131,18 +141,25 @@ fn along(report: &SweepReport, axis: usize, quantity: &Quantity) -> Result<Optio
     let file = format!("{}-by-{}.svg", quantity.file, slug(&what));
     let caption = format!("{} by {what}", quantity.caption);
     let svg = if report.is_grid() {
-        let curves = curves(report, axis, quantity);
+        let mut curves = curves(report, axis, quantity);
         if curves.is_empty() {
             return Ok(None);
         }
+        let values: Vec<f64> = curves.iter().flat_map(|curve| curve.points.iter().map(|at| at[1])).collect();
         let bands = curves.iter().flat_map(|curve| curve.band.iter().flat_map(|&[_, low, high]| [low, high]));
-        let points = curves.iter().flat_map(|curve| curve.points.iter().map(|at| at[1]));
-        let values: Vec<f64> = points.chain(bands).collect();
+        let y = if quantity.has_room_for_bands {
+            (quantity.axis)(&values.iter().copied().chain(bands).collect::<Vec<_>>())
+        } else {
+            (quantity.axis)(&values)
+        };
+        for [_, low, high] in curves.iter_mut().flat_map(|curve| &mut curve.band) {
+            (*low, *high) = (y.nearest(*low), y.nearest(*high));
+        }
         let chart = LineChart {
             title: caption.clone(),
             subtitle: format!("{}, {}", report.manifest.name, seeds(report)),
             x: x_axis(report, axis),
-            y: (quantity.axis)(&values),
+            y,
             curves,
             references: Vec::new(),
         };

@@ -4,16 +4,21 @@
 //! the runner-up is the mean over seeds of the difference of their times; the certainty that it is a lead at all is that
 //! of a one-sided paired t-test. As the best of several is chosen by the same numbers, the certainty is somewhat
 //! too high where many cells are close.
+//!
+//! Axes that are given (links, attacks: circumstances, no choices) are answered for each of their values.
 
 use serde::Serialize;
 
-use super::{SweepReport, Swept};
+use super::{SweepReport, Swept, title};
 use crate::report::axis::{Measure, label};
 use crate::report::statistics::Estimate;
+use crate::scenario::sweep::Axis;
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recommendation {
+    /// The circumstances for which it holds: `uplink = 110 Mbit/s`; empty where no axis is given.
+    pub given: String,
     /// The loss that has to be reached \[nats per token\].
     pub target_loss: Option<f64>,
     /// Cells in the sweep.
@@ -47,14 +52,31 @@ pub struct Choice {
     pub bytes: f64,
 }
 
-/// What the sweep recommends for its target loss.
+/// What the sweep recommends for its target loss: one answer for each combination of the values of given axes.
 #[must_use]
-pub fn recommend(report: &SweepReport) -> Recommendation {
+pub fn recommend(report: &SweepReport) -> Vec<Recommendation> {
+    let circumstances = |cell: &Swept| -> Vec<Option<usize>> {
+        report.axes().iter().zip(&cell.at).map(|(axis, &at)| axis.given.then_some(at)).collect()
+    };
+    let mut all: Vec<Vec<Option<usize>>> = report.cells.iter().map(circumstances).collect();
+    all.sort_unstable();
+    all.dedup();
+    let of_one = |wanted: &Vec<Option<usize>>| {
+        let cells: Vec<&Swept> = report.cells.iter().filter(|cell| circumstances(cell) == *wanted).collect();
+        let value =
+            |(axis, at): (&Axis, &Option<usize>)| at.map(|at| format!("{} = {}", title(axis), axis.values[at].label));
+        let given: Vec<String> = report.axes().iter().zip(wanted).filter_map(value).collect();
+        of_cells(report, given.join(", "), &cells)
+    };
+    all.iter().map(of_one).collect()
+}
+
+fn of_cells(report: &SweepReport, given: String, cells: &[&Swept]) -> Recommendation {
     let mut reaching: Vec<(Estimate, &Swept)> =
-        report.cells.iter().filter_map(|cell| Some((cell.seconds_to_target()?, cell))).collect();
+        cells.iter().filter_map(|cell| Some((cell.seconds_to_target()?, *cell))).collect();
     reaching.sort_by(|a, b| a.0.mean.total_cmp(&b.0.mean));
     let choice = |(time, cell): &(Estimate, &Swept)| Choice {
-        cell: report.label_of(cell),
+        cell: choices_of(report, cell),
         time_s: time.mean,
         time_half_width_s: time.half_width,
         bytes: cell.bytes_to_target().map_or(f64::NAN, |bytes| bytes.mean),
@@ -67,10 +89,11 @@ pub fn recommend(report: &SweepReport) -> Recommendation {
         _ => Vec::new(),
     };
     let lead = Estimate::of(&differences);
-    let losses = report.cells.iter().filter_map(|cell| Some(cell.loss()?.mean));
+    let losses = cells.iter().filter_map(|cell| Some(cell.loss()?.mean));
     Recommendation {
+        given,
         target_loss: report.target,
-        cells: report.cells.len(),
+        cells: cells.len(),
         reaching: reaching.len(),
         lowest_loss: losses.min_by(f64::total_cmp),
         best: reaching.first().map(choice),
@@ -81,10 +104,21 @@ pub fn recommend(report: &SweepReport) -> Recommendation {
     }
 }
 
+/// The values that are chosen in a cell: of the axes that are not given.
+fn choices_of(report: &SweepReport, cell: &Swept) -> String {
+    let chosen = report.axes().iter().zip(&cell.at).filter(|(axis, _)| !axis.given);
+    chosen.map(|(axis, &at)| format!("{} = {}", title(axis), axis.values[at].label)).collect::<Vec<_>>().join(", ")
+}
+
 impl Recommendation {
     /// For a person.
     #[must_use]
     pub fn text(&self) -> String {
+        let answer = self.answer();
+        if self.given.is_empty() { answer } else { format!("{}. {answer}", self.given) }
+    }
+
+    fn answer(&self) -> String {
         let Some(target) = self.target_loss else {
             return "No run has a loss: there is nothing to recommend.\n".to_owned();
         };

@@ -9,7 +9,7 @@
 use polars::prelude::{Column, DataFrame};
 
 use super::pivot::Pivot;
-use super::recommend::recommend;
+use super::recommend::{Recommendation, recommend};
 use super::{SweepReport, Swept, pareto, target_text, title};
 use crate::record::sweep::axis_columns;
 use crate::report::axis::{Measure, label};
@@ -85,7 +85,8 @@ pub(super) fn summary(report: &SweepReport, figures: &[Figure]) -> String {
     )]);
     if report.cells.iter().any(|cell| cell.loss().is_some()) {
         text += "## What to take\n\n";
-        text += &recommend(report).text();
+        let answers: Vec<String> = recommend(report).iter().map(Recommendation::text).collect();
+        text += &answers.join("\n");
         if report.is_own_target {
             text += "Nobody gave a target: this is one that half of the cells reach with every seed. ";
             text += "`swarmloco report DIR --target-loss L` takes another.\n";

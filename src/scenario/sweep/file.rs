@@ -104,15 +104,18 @@ fn axis(reader: &Reader, node: &Node, index: u64, draws: Seed) -> Option<Draft> 
         let uniform = fields.optional("uniform", |node| sampled(reader, node, index, Spread::Uniform, draws))?;
         let log_uniform =
             fields.optional("log_uniform", |node| sampled(reader, node, index, Spread::LogUniform, draws))?;
+        let is_given = fields.or("given", false, |node| truth(reader, node))?;
         let given: Vec<_> = [values, uniform, log_uniform].into_iter().flatten().collect();
         let [values] = given.as_slice() else {
             let message = "an axis has one of `values`, `uniform`, `log_uniform`";
             return reader.report(fields.place(), message, "");
         };
-        match path {
+        let mut draft = match path {
             Some((path, place)) => along_path(reader, fields.place(), name, &path, place, values),
             None => bundles(reader, fields, name, values),
-        }
+        }?;
+        draft.axis.given = is_given;
+        Some(draft)
     })
 }
 
@@ -199,7 +202,7 @@ fn draft(
         AxisValue { label, number }
     };
     let values = labels.into_iter().map(value).collect();
-    Some(Draft { axis: Axis { name, paths, unit, values }, place, changes })
+    Some(Draft { axis: Axis { name, paths, unit, given: false, values }, place, changes })
 }
 
 /// The first unit in which all labels are numbers.
@@ -217,6 +220,14 @@ fn number(unit: Unit, label: &str) -> Option<f64> {
     }
 }
 
+fn truth(reader: &Reader, node: &Node) -> Option<bool> {
+    match reader.text(node, "`true` or `false`")? {
+        "true" => Some(true),
+        "false" => Some(false),
+        other => reader.report(node.place, format!("expected `true` or `false`, found `{other}`"), ""),
+    }
+}
+
 /// The values that an axis draws.
 fn sampled(reader: &Reader, node: &Node, index: u64, spread: Spread, draws: Seed) -> Option<Vec<Node>> {
     reader.map(node, "a range to draw from", |fields| {
@@ -226,11 +237,7 @@ fn sampled(reader: &Reader, node: &Node, index: u64, spread: Spread, draws: Seed
         };
         let (low, high) = (fields.required("low", bound), fields.required("high", bound));
         let samples = fields.required("samples", |node| reader.integer(node, 1, SAMPLES_MAX));
-        let whole = fields.or("whole", false, |node| match reader.text(node, "`true` or `false`")? {
-            "true" => Some(true),
-            "false" => Some(false),
-            other => reader.report(node.place, format!("expected `true` or `false`, found `{other}`"), ""),
-        });
+        let whole = fields.or("whole", false, |node| truth(reader, node));
         let (low, high, samples, whole) = (low?, high?, samples?, whole?);
         if low >= high {
             return reader.report(fields.place_of("high"), "`high` is not above `low`", "");
