@@ -49,6 +49,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("plotters", &["report"]),
     ("tokio", &["host"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
 ];
 

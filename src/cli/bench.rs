@@ -14,6 +14,10 @@ use crate::training::yardstick::{self, BATCH, REFERENCE};
 
 /// Measure how fast this machine works.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco bench training --model width=256
+  swarmloco bench codec --format json")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -28,6 +32,10 @@ enum What {
 
 /// Inner steps of many peers, from the same θ.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco bench training --model width=256,layers=2 --peers 8
+  swarmloco bench training --engine candle --format json")]
 struct Training {
     /// Sizes that differ from the reference model, e.g. `width=256,layers=2`; `feed_forward` follows `width`
     #[arg(long, value_name = "SIZE=N,…", default_value = "")]
@@ -57,6 +65,9 @@ struct Training {
 
 /// A peer's payload and a round's aggregate, on one thread, beside a memory copy.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco bench codec --model layers=4,width=512 --peers 40")]
 struct Codec {
     /// Sizes of the model whose tensors are compressed, as for `training`
     #[arg(long, value_name = "SIZE=N,…", default_value = "layers=2,width=768,feed_forward=2048")]
@@ -74,6 +85,9 @@ struct Codec {
 
 /// The rules that combine a round's contributions, on one thread, dense and from production payloads.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco bench aggregation --peers 40 --f 8 --seconds 1")]
 struct Aggregation {
     /// Contributions
     #[arg(long, default_value_t = 20)]

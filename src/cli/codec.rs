@@ -17,6 +17,10 @@ use crate::cli::Failure;
 
 /// Encode, decode and look into payloads.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco codec encode --in delta.safetensors --state residual.safetensors --out payload.bin
+  swarmloco codec decode --in payload.bin --out dense.safetensors")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +35,10 @@ enum Command {
 
 /// Encode tensors as a payload, and bring their error feedback up to date.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco codec encode --in delta.safetensors --state residual.safetensors --out payload.bin
+  swarmloco codec encode --in delta.safetensors --k 16 --decay 0.9 --out payload.bin")]
 struct Encode {
     /// Pseudo-gradients: matrices and vectors of f32, f16 or bf16
     #[arg(long = "in", value_name = "FILE.safetensors")]
@@ -60,6 +68,9 @@ struct Encode {
 
 /// Decode a payload to dense tensors.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco codec decode --in payload.bin --out dense.safetensors")]
 struct Decode {
     /// The payload
     #[arg(long = "in", value_name = "FILE")]
@@ -71,6 +82,9 @@ struct Decode {
 
 /// Print what a payload holds, as JSON.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco codec inspect --in payload.bin")]
 struct Inspect {
     /// The payload
     #[arg(long = "in", value_name = "FILE")]

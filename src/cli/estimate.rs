@@ -18,6 +18,10 @@ use crate::sim::Kernel;
 
 /// Run the clock of a scenario without training: seconds, bytes, utilisation.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco estimate scenarios/covenant-72b.yaml
+  swarmloco estimate scenarios/covenant-72b.yaml --set 'peers.0.uplink=500 Mbit/s' --format json")]
 pub struct Args {
     /// The scenario file
     #[arg(value_name = "SCENARIO")]

@@ -13,6 +13,10 @@ use crate::report::sweep::recommend::recommend;
 
 /// Say which cell of a sweep reaches a loss soonest, with the runner-up and how sure that is.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco recommend results/runs/h-k
+  swarmloco recommend results/runs/h-k --target-loss 2.5 --format json")]
 pub struct Args {
     /// A sweep directory
     #[arg(value_name = "DIR")]

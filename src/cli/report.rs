@@ -14,6 +14,11 @@ use crate::report::{self, ReportError, Run};
 
 /// Make figures and summary of each run or sweep again, and compare runs if there are several.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco report results/runs/quickstart-seed1
+  swarmloco report results/runs/h-k --target-loss 2.5   # a sweep
+  swarmloco report results/runs/quickstart-seed1 results/runs/h15 --out results/runs/comparison")]
 pub struct Args {
     /// Run directories, of which those that differ only in the seed are averaged, and sweep directories
     #[arg(required = true, value_name = "DIR")]

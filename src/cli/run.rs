@@ -16,6 +16,11 @@ use crate::scenario::Scenario;
 
 /// Run a scenario: every peer trains, and tables and figures go into a run directory.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco run scenarios/quickstart.yaml
+  swarmloco run scenarios/quickstart.yaml --set protocol.inner_steps=15 --seed 2 --out results/runs/h15
+  swarmloco run scenarios/quickstart.yaml --resume   # after an interruption")]
 pub struct Args {
     /// The scenario file
     #[arg(value_name = "SCENARIO")]

@@ -5,6 +5,9 @@ use crate::scenario;
 
 /// Print the JSON Schema (draft-07) of scenario files, for editors.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco schema > scenarios/schema.json")]
 pub struct Args {}
 
 /// Prints the schema to stdout.

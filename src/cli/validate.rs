@@ -9,6 +9,10 @@ use crate::scenario::Scenario;
 
 /// Check scenarios: every mistake with its place and what was expected.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  swarmloco validate scenarios/*.yaml
+  swarmloco validate scenarios/quickstart.yaml --set protocol.inner_steps=15")]
 pub struct Args {
     /// Scenario files
     #[arg(required = true, value_name = "SCENARIO")]
