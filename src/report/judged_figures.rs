@@ -132,18 +132,18 @@ pub(super) fn table(run: &Run) -> Option<String> {
     let judged = Judged::of(&run.scores, &run.peers)?;
     let mut text = String::from("| kind | peers | accused | delay, rounds | aggregates a peer | pay a peer |\n");
     text += "|---|--:|--:|--:|--:|--:|\n";
-    for kind in judged.outcomes() {
+    text.extend(judged.outcomes().into_iter().map(|kind| {
         let delay = kind.delay.map_or_else(|| "–".to_owned(), |delay| format!("{delay:.1}"));
         let pay = 100.0 * kind.pay;
         let (name, peers, accused, aggregates) = (kind.name, kind.peers, kind.accused, kind.aggregates);
-        text += &format!("| {name} | {peers} | {accused} | {delay} | {aggregates:.1} | {pay:.2} % |\n");
-    }
+        format!("| {name} | {peers} | {accused} | {delay} | {aggregates:.1} | {pay:.2} % |\n")
+    }));
     if let Some([false_alarms, misses]) = judged.operating_point() {
-        text += &format!(
+        text.extend([format!(
             "\nOf the honest, {} of all tests in the second half went unpaid; of the liars, {} were paid.\n",
             label(Measure::Share, false_alarms),
             label(Measure::Share, misses)
-        );
+        )]);
     }
     Some(text)
 }
@@ -185,9 +185,9 @@ pub(super) fn methods_table(methods: &[(String, Vec<&Run>)]) -> Option<String> {
                 .collect();
             let pay = Estimate::of(&pay).map_or_else(|| "–".to_owned(), |it| it.text(2));
             let (alarms, misses) = (share(0), share(1));
-            lines += &format!(
+            lines.extend([format!(
                 "| {name} | {kind} | {accused} of {peers} | {delay} | {aggregates} | {pay} | {alarms} | {misses} |\n"
-            );
+            )]);
         }
     }
     (!lines.is_empty()).then(|| {
