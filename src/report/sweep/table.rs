@@ -84,7 +84,9 @@ pub(super) fn summary(report: &SweepReport, judged: Option<String>, figures: &[F
         manifest.cells.len(),
         manifest.command
     )]);
-    if report.cells.iter().any(|cell| cell.loss().is_some()) {
+    // Where every axis is a circumstance there is nothing to take.
+    let is_choice = report.axes().iter().any(|axis| !axis.given);
+    if is_choice && report.cells.iter().any(|cell| cell.loss().is_some()) {
         text += "## What to take\n\n";
         let answers: Vec<String> = recommend(report).iter().map(Recommendation::text).collect();
         text += &answers.join("\n");
