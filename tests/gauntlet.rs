@@ -162,6 +162,15 @@ fn malformed_payloads_are_refused_and_replaced() {
 }
 
 #[test]
+fn a_liar_that_has_nothing_to_forge_from_is_refused() {
+    for everybody in ["little_is_enough", "inner_product"] {
+        let rows = rows(&[&format!("adversaries=[{{behaviour: {everybody}, fraction: 1.0}}]"), "rounds=2"]);
+        assert!(rows.rounds.iter().all(|row| row.contributing == 0), "{everybody}");
+        assert!(rows.peers.iter().any(|row| row.outcome == Outcome::Refused), "{everybody}");
+    }
+}
+
+#[test]
 fn the_holes_of_the_public_code_can_be_closed() {
     for defect in ["duplicate_indices", "{lookup: {magnitude: 1e6}}"] {
         let liar = format!("adversaries=[{{behaviour: {{malformed: {{defect: {defect}}}}}, fraction: 0.2}}]");

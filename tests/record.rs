@@ -149,7 +149,7 @@ fn somebody_elses_directory_is_left_alone() {
         let error = RunDirectory::create(place.path(), overwrite).expect_err("not ours");
         assert!(matches!(&error, RecordError::Foreign { found, .. } if found == "thesis.tex"), "{error}");
     }
-    fs::write(place.path().join("manifest.json"), r#"{"format": 1, "program": {"name": "other", "version": "1"}}"#)
+    fs::write(place.path().join("manifest.json"), r#"{"format": 2, "program": {"name": "other", "version": "1"}}"#)
         .expect("writable");
     let error = RunDirectory::create(place.path(), true).expect_err("another program's manifest");
     assert!(matches!(error, RecordError::Foreign { .. }), "{error}");
@@ -231,7 +231,7 @@ fn what_is_no_run_is_not_read_as_one() {
     let error = open_error(place.path());
     assert!(matches!(error, RecordError::Format { found: 99, .. }), "{error}");
     assert!(error.is_input());
-    write(r#"{"format": 1, "program": {"name": "swarmloco", "version": "0.1.0"}, "scenario": {}}"#);
+    write(r#"{"format": 2, "program": {"name": "swarmloco", "version": "0.1.0"}, "scenario": {}}"#);
     assert!(matches!(open_error(place.path()), RecordError::OtherBuild { .. }));
     assert!(matches!(RunDirectory::create(place.path(), false), Err(RecordError::OtherBuild { .. })));
     assert!(RunDirectory::create(place.path(), true).is_ok(), "what this program wrote it may replace");

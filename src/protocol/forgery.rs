@@ -241,10 +241,10 @@ impl Swarm<'_> {
         entry.or_insert_with(|| learning.decode(protocol, backend.layout(), peer).ok()).as_ref()
     }
 
-    /// Whether the peer sends something that its receivers refuse.
+    /// Whether receivers refuse what the peer has uploaded: it is not well formed, or empty since the liar had nothing to
+    /// forge it from. Nobody looks into payloads where nothing trains.
     pub(super) fn is_refused(&mut self, peer: PeerId) -> bool {
-        let sends = self.state.learning.as_ref().is_some_and(|learning| learning.sent(peer).is_some());
-        sends && self.decoded(peer).is_none()
+        self.state.learning.is_some() && self.decoded(peer).is_none()
     }
 
     /// What was trained and sent goes into the rows of the round.

@@ -184,13 +184,13 @@ impl Swarm<'_> {
                     self.announce(peer, now, outbox);
                 }
             }
-            // In time, but nobody waited for it.
-            Some(_) => {
+            // In time, and nobody waits for it. What was waited for and came too late to be gathered stays late.
+            Some(selection) if !selection.gather.contains(&peer) => {
                 if let Some(row) = self.state.recorder.peer(peer).filter(|row| row.round == round) {
                     row.outcome = Outcome::NotSelected;
                 }
             }
-            None => {}
+            Some(_) | None => {}
         }
         self.offer_to_copiers(peer, round, now, outbox);
         self.next_activity(peer, now, outbox);

@@ -21,6 +21,8 @@
 //! The leader is the validator of highest stake: its list is everybody's. A validator that is out does nothing; its
 //! weights stand. Without `failover` the list of a leader that is out stands, too, as in the public code.
 //!
+//! Where nothing trains there are no losses: nobody is judged, and lists are drawn.
+//!
 //! Not modelled: validators that lie, the chain's interval between weights, evaluation of payloads of another version.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -73,7 +73,7 @@ pub enum Outcome {
     Reserve,
     /// In time, but neither in the gather set nor needed from the reserve.
     NotSelected,
-    /// Uploaded after the deadline, or not at all.
+    /// Uploaded after the deadline or after the gather was given up, or not at all.
     Late,
     /// The peer left or crashed before its upload ended.
     Gone,

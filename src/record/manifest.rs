@@ -10,7 +10,7 @@ pub const MANIFEST: &str = "manifest.json";
 /// The host report's file name.
 pub const HOST: &str = "host.json";
 /// The format of run directories; raised when their files change in a way that older programs cannot read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What was run and how far it came. A function of scenario, seed and program: nothing from the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -45,7 +45,7 @@ pub fn compare(runs: &[Run], out: &Path) -> Result<Vec<PathBuf>, ReportError> {
     for figure in &figures {
         written.push(write_text(&out.join(&figure.file), &figure.svg)?);
     }
-    written.push(write_text(&out.join(TABLE), &table(&methods, &figures))?);
+    written.push(write_text(&out.join(TABLE), &table(&methods, judged_figures::methods_table(&runs_of), &figures))?);
     Ok(written)
 }
 
@@ -157,7 +157,7 @@ fn seeds(methods: &[Method<'_>]) -> String {
     }
 }
 
-fn table(methods: &[Method<'_>], figures: &[Figure]) -> String {
+fn table(methods: &[Method<'_>], judged: Option<String>, figures: &[Figure]) -> String {
     let mut text = String::from("# Comparison\n\n");
     text += "Mean over seeds ± half the width of the 95 % confidence interval (Student's t). ";
     text += "Loss in nats per token of the proxy; time and bytes at deployment scale. ";
@@ -178,6 +178,11 @@ fn table(methods: &[Method<'_>], figures: &[Figure]) -> String {
         let (label, seeds) = (&method.label, method.runs.len());
         format!("| {label} | {seeds} | {loss} | {difference} | {time} | {up} | {down} | {share} % |\n")
     }));
+    if let Some(judged) = judged {
+        text += "\n## What validators found out\n\n";
+        text += judged_figures::LEGEND;
+        text += &judged;
+    }
     let interrupted = methods.iter().flat_map(|method| &method.runs);
     let interrupted: Vec<_> = interrupted.filter(|run| run.manifest.status == Status::Interrupted).collect();
     if !interrupted.is_empty() {

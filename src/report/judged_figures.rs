@@ -3,12 +3,15 @@
 use super::axis::{Axis, Measure, Scale, label};
 use super::canvas::PALETTE;
 use super::figures::Figure;
-use super::judged::{Judged, characteristic, honest_overlaps};
+use super::judged::{HONEST, Judged, Kind, characteristic, honest_overlaps};
 use super::line::{Curve, LineChart, Reference};
+use super::statistics::Estimate;
 use super::{ReportError, Run};
 
 const TICKS_X: usize = 8;
 const TICKS_Y: usize = 6;
+/// Methods that one chart can show.
+const METHODS_MAX: usize = 12;
 
 /// The figures of one judged run.
 pub(super) fn of_run(run: &Run, subtitle: &str) -> Result<Vec<Figure>, ReportError> {
@@ -62,6 +65,10 @@ pub(super) fn of_run(run: &Run, subtitle: &str) -> Result<Vec<Figure>, ReportErr
 /// Curves of several methods, each with all its seeds: who is found at which price, and how alike the honest are.
 pub(super) fn of_methods(methods: &[(String, Vec<&Run>)], subtitle: &str) -> Result<Vec<Figure>, ReportError> {
     let mut figures = Vec::new();
+    // More curves than colours tell nobody anything.
+    if methods.len() > METHODS_MAX {
+        return Ok(figures);
+    }
     let mut draw = |file: &str, chart: Option<LineChart>| -> Result<(), ReportError> {
         if let Some(chart) = chart {
             figures.push(Figure::new(file, chart.title.clone(), chart.svg())?);
@@ -125,20 +132,70 @@ pub(super) fn table(run: &Run) -> Option<String> {
     let judged = Judged::of(&run.scores, &run.peers)?;
     let mut text = String::from("| kind | peers | accused | delay, rounds | aggregates a peer | pay a peer |\n");
     text += "|---|--:|--:|--:|--:|--:|\n";
-    for kind in judged.outcomes() {
+    text.extend(judged.outcomes().into_iter().map(|kind| {
         let delay = kind.delay.map_or_else(|| "–".to_owned(), |delay| format!("{delay:.1}"));
         let pay = 100.0 * kind.pay;
         let (name, peers, accused, aggregates) = (kind.name, kind.peers, kind.accused, kind.aggregates);
-        text += &format!("| {name} | {peers} | {accused} | {delay} | {aggregates:.1} | {pay:.2} % |\n");
-    }
+        format!("| {name} | {peers} | {accused} | {delay} | {aggregates:.1} | {pay:.2} % |\n")
+    }));
     if let Some([false_alarms, misses]) = judged.operating_point() {
-        text += &format!(
+        text.extend([format!(
             "\nOf the honest, {} of all tests in the second half went unpaid; of the liars, {} were paid.\n",
             label(Measure::Share, false_alarms),
             label(Measure::Share, misses)
-        );
+        )]);
     }
     Some(text)
+}
+
+/// What the columns of [`methods_table`] mean.
+pub(super) const LEGEND: &str = "Delay from a liar's first lie to its first accusation; pay of a liar over that of an \
+    honest peer. The last two columns are tests of each peer in each round of the second half: the honest that went \
+    unpaid, the liars that were paid. Mean over seeds ± half of the 95 % confidence interval.\n\n";
+
+/// What became of the liars under each method, over all its seeds; nothing if nobody judged, or nobody lied.
+pub(super) fn methods_table(methods: &[(String, Vec<&Run>)]) -> Option<String> {
+    let mut lines = String::new();
+    for (name, runs) in methods {
+        let judged: Vec<Judged<'_>> = runs.iter().filter_map(|run| Judged::of(&run.scores, &run.peers)).collect();
+        let outcomes: Vec<Vec<Kind>> = judged.iter().map(Judged::outcomes).collect();
+        let mut kinds: Vec<&str> = outcomes.iter().flatten().map(|kind| kind.name.as_str()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let points: Vec<[f64; 2]> = judged.iter().filter_map(Judged::operating_point).collect();
+        let share = |at: usize| {
+            let values: Vec<f64> = points.iter().map(|point| 100.0 * point[at]).collect();
+            Estimate::of(&values).map_or_else(|| "–".to_owned(), |it| format!("{} %", it.text(0)))
+        };
+        for kind in kinds.into_iter().filter(|kind| *kind != HONEST) {
+            let of_kind = || outcomes.iter().flatten().filter(|outcome| outcome.name == kind);
+            let (peers, accused) =
+                of_kind().fold((0, 0), |(peers, accused), it| (peers + it.peers, accused + it.accused));
+            let delays: Vec<f64> = of_kind().filter_map(|it| it.delay).collect();
+            let delay = Estimate::of(&delays).map_or_else(|| "–".to_owned(), |it| it.text(1));
+            let aggregates: Vec<f64> = of_kind().map(|it| it.aggregates).collect();
+            let aggregates = Estimate::of(&aggregates).map_or_else(|| "–".to_owned(), |it| it.text(1));
+            let pay: Vec<f64> = outcomes
+                .iter()
+                .filter_map(|run| {
+                    let of = |name: &str| run.iter().find(|outcome| outcome.name == name).map(|outcome| outcome.pay);
+                    Some(of(kind)? / of(HONEST)?)
+                })
+                .filter(|ratio| ratio.is_finite())
+                .collect();
+            let pay = Estimate::of(&pay).map_or_else(|| "–".to_owned(), |it| it.text(2));
+            let (alarms, misses) = (share(0), share(1));
+            lines.extend([format!(
+                "| {name} | {kind} | {accused} of {peers} | {delay} | {aggregates} | {pay} | {alarms} | {misses} |\n"
+            )]);
+        }
+    }
+    (!lines.is_empty()).then(|| {
+        let mut text =
+            String::from("| method | liars | accused | delay, rounds | aggregates a liar | pay, liar : honest ");
+        text += "| honest unpaid | liars paid |\n|---|---|--:|--:|--:|--:|--:|--:|\n";
+        text + &lines
+    })
 }
 
 /// Area under a curve by trapezoids.

@@ -20,14 +20,14 @@ mod table;
 
 use std::path::PathBuf;
 
-use super::ReportError;
 use super::axis::{Measure, label};
 use super::label::short_key;
 use super::statistics::Estimate;
+use super::{ReportError, Run, judged_figures};
 use crate::quantity::Seed;
-use crate::record::SweepDirectory;
 use crate::record::directory::{FIGURES, SUMMARY};
 use crate::record::sweep::{STATISTICS, SweepManifest};
+use crate::record::{RunDirectory, SweepDirectory};
 use crate::scenario::sweep::{Axis, Unit};
 use outcome::Outcome;
 
@@ -118,6 +118,27 @@ impl SweepReport {
     /// The cell at these places.
     fn cell_at(&self, at: &[usize]) -> Option<&Swept> {
         self.cells.iter().find(|cell| cell.at == at)
+    }
+
+    /// The finished runs of the cells in which validators judged.
+    fn judged(&self) -> Result<Vec<(String, Vec<Run>)>, ReportError> {
+        let mut judged = Vec::new();
+        for (cell, named) in self.cells.iter().zip(&self.manifest.cells) {
+            if !cell.present().any(|outcome| outcome.is_judged) {
+                continue;
+            }
+            let finished = named.runs.iter().zip(&cell.outcomes).filter(|(_, outcome)| outcome.is_some());
+            let runs = finished.map(|(name, _)| Run::read(RunDirectory::open(&self.directory.run(name))?));
+            judged.push((self.label_of(cell), runs.collect::<Result<_, ReportError>>()?));
+        }
+        Ok(judged)
+    }
+
+    fn seeds_text(&self) -> String {
+        match self.manifest.seeds.len() {
+            1 => "one seed".to_owned(),
+            several => format!("{several} seeds together"),
+        }
     }
 
     /// Whether there is a cell for each combination of values.
@@ -225,13 +246,21 @@ fn target_text(target: f64) -> String {
 /// # Errors
 /// A file cannot be written.
 pub fn write(report: &SweepReport) -> Result<Vec<PathBuf>, ReportError> {
-    let figures = figures::of_sweep(report)?;
+    let mut figures = figures::of_sweep(report)?;
+    let judged = report.judged()?;
+    let methods: Vec<(String, Vec<&Run>)> =
+        judged.iter().map(|(label, runs)| (label.clone(), runs.iter().collect())).collect();
+    figures.extend(judged_figures::of_methods(&methods, &report.seeds_text())?);
     let mut written = Vec::new();
     for figure in &figures {
         written.push(report.directory.write_text(&format!("{FIGURES}/{}", figure.file), &figure.svg)?);
     }
     report.directory.write_frame(STATISTICS, table::frame(report))?;
     written.push(report.directory.path().join(STATISTICS));
-    written.push(report.directory.write_text(SUMMARY, &table::summary(report, &figures))?);
+    written.push(
+        report
+            .directory
+            .write_text(SUMMARY, &table::summary(report, judged_figures::methods_table(&methods), &figures))?,
+    );
     Ok(written)
 }

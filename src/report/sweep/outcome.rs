@@ -20,6 +20,8 @@ pub(super) struct Outcome {
     /// Mean over rounds of the share of time in inner phases.
     pub(super) utilisation: f64,
     pub(super) reached: Option<Reached>,
+    /// Whether validators judged.
+    pub(super) is_judged: bool,
     curve: Vec<Passed>,
 }
 
@@ -57,6 +59,7 @@ pub(super) fn read(path: &Path) -> Result<Option<(Outcome, Option<f64>)>, Report
     let loss = evaluations.last().map(|row| row.validation_loss);
     let outcome = Outcome {
         loss: loss.filter(|loss| loss.is_finite()),
+        is_judged: manifest.scenario.validator.is_some(),
         has_diverged: loss.is_some_and(|loss| !loss.is_finite()),
         time_s: last.time_s,
         bytes_up: last.bytes_up as f64,

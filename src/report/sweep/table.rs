@@ -14,6 +14,7 @@ use super::{SweepReport, Swept, pareto, target_text, title};
 use crate::record::sweep::axis_columns;
 use crate::report::axis::{Measure, label};
 use crate::report::figures::Figure;
+use crate::report::judged_figures;
 use crate::report::statistics::Estimate;
 
 type Value = fn(&Swept) -> Option<Estimate>;
@@ -74,7 +75,7 @@ fn front(report: &SweepReport) -> Vec<bool> {
 }
 
 /// The page on a sweep.
-pub(super) fn summary(report: &SweepReport, figures: &[Figure]) -> String {
+pub(super) fn summary(report: &SweepReport, judged: Option<String>, figures: &[Figure]) -> String {
     let manifest = &report.manifest;
     let mut text = format!("# {}\n\n", manifest.name);
     let seeds = manifest.seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -83,7 +84,9 @@ pub(super) fn summary(report: &SweepReport, figures: &[Figure]) -> String {
         manifest.cells.len(),
         manifest.command
     )]);
-    if report.cells.iter().any(|cell| cell.loss().is_some()) {
+    // Where every axis is a circumstance there is nothing to take.
+    let is_choice = report.axes().iter().any(|axis| !axis.given);
+    if is_choice && report.cells.iter().any(|cell| cell.loss().is_some()) {
         text += "## What to take\n\n";
         let answers: Vec<String> = recommend(report).iter().map(Recommendation::text).collect();
         text += &answers.join("\n");
@@ -97,6 +100,11 @@ pub(super) fn summary(report: &SweepReport, figures: &[Figure]) -> String {
         text += &pivoted(report, &pivot);
     }
     text += &all_cells(report);
+    if let Some(judged) = judged {
+        text += "\n## What validators found out\n\n";
+        text += judged_figures::LEGEND;
+        text += &judged;
+    }
     let missing = report.missing();
     if !missing.is_empty() {
         text += "\n## Runs that have not come to their end\n\nThey count nowhere above; `cells.parquet` says why.\n\n";
