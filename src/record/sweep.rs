@@ -8,9 +8,7 @@
 //! ```
 //!
 //! Two cells that resolve to the same scenario share a run directory, and a run directory that is finished is not made
-//! again. Columns of `cells.parquet`: `cell`, `seed`, `run`, `status`, `error`, one column for each axis (f64 in the axis's
-//! unit, or the name of the value), then the fields of [`CellRow`] from `rounds` on; numbers are null where a run has none.
-//! An axis whose name is another column's is called `axis_` and its name.
+//! again. The columns of `cells.parquet` are in `results/README.md`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

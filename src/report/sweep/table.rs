@@ -1,10 +1,6 @@
 //! The sweep's summary in Markdown and its statistics as a table.
 //!
-//! `statistics.parquet` has one row a cell: `cell`, a column an axis as in `cells.parquet`, `seeds` that came to their end
-//! and `diverged` among them; for each of `loss`, `loss_difference` (to the baseline, paired by seed), `time_s`,
-//! `bytes_up`, `bytes_down`, `time_to_target_s`, `bytes_to_target` and `utilisation` the mean and, with `_half_width`, half of its 95 %
-//! confidence interval; `target_loss`, the seeds that `reached` it, and whether the cell is on the `front`: no other is
-//! at least as good in loss, time and bytes, and better in one.
+//! `statistics.parquet` has one row a cell; its columns are in `results/README.md`.
 
 use polars::prelude::{Column, DataFrame};
 
