@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes results/attacks: who gets through, at which price, from the sweeps in `scenarios/attacks/` and the two Gauntlet
-# scenarios. About half an hour on two cores. Names of sweeps as arguments make only these.
+# scenarios. It took some forty minutes on two cores that had other work, too. Names of sweeps as arguments make only these.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

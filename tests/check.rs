@@ -1,9 +1,12 @@
 //! `swarmloco check` tells a moved curve from an unmoved one, and says so to people and to CI servers.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::Path;
 
-use assert_cmd::Command;
+use program::run;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,17 +31,6 @@ fn place() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("quadratic.yaml"), QUADRATIC).expect("room for a scenario");
     directory
-}
-
-/// Exit status, stdout, stderr.
-fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut program = Command::cargo_bin("swarmloco").expect("the program is built");
-    let output = program.current_dir(directory).args(arguments).output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are UTF-8");
-    let status = output.status.code().expect("no signal ended it");
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    (status, stdout, stderr)
 }
 
 fn sweep(directory: &Path, out: &str, seeds: &str, more: &[&str]) {

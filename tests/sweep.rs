@@ -1,9 +1,12 @@
 //! Sweeps through the program: every cell once, the same bytes whatever happens on the way, and mistakes with their place.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
+use program::run;
 use serde_json::Value;
 use swarmloco::host::sweep::works;
 use swarmloco::protocol::rows::Rows;
@@ -51,17 +54,6 @@ fn place(sweep: &str) -> TempDir {
     fs::write(directory.path().join("tiny.yaml"), TINY).expect("room for a scenario");
     fs::write(directory.path().join("grid.yaml"), sweep).expect("room for a sweep");
     directory
-}
-
-/// Exit status, stdout, stderr.
-fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut program = Command::cargo_bin("swarmloco").expect("the program is built");
-    let output = program.current_dir(directory).args(arguments).output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are UTF-8");
-    let status = output.status.code().expect("no signal ended it");
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    (status, stdout, stderr)
 }
 
 /// The tables of all run directories and of the sweep itself, by path: what may depend on nothing but sweep and program.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::peer::Activity;
-use super::rows::Outcome;
+use super::rows::{HONEST, Outcome};
 use super::swarm::{Swarm, purpose, tag};
 use crate::adversary::conduct::{Conduct, Upload};
 use crate::adversary::forge::{Knowledge, forge};
@@ -116,7 +116,7 @@ impl Swarm<'_> {
     /// What the peer does in the round, for the tables.
     pub(super) fn known_behaviour(&self, peer: PeerId) -> &'static str {
         let lies = self.state.hostility.hostile.get(&peer);
-        lies.map_or("honest", |(role, _)| self.spec.adversaries[role.kind].behaviour.name())
+        lies.map_or(HONEST, |(role, _)| self.spec.adversaries[role.kind].behaviour.name())
     }
 
     /// Age of the model that the peer holds in the round.

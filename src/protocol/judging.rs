@@ -23,7 +23,7 @@
 //!
 //! Where nothing trains there are no losses: nobody is judged, and lists are drawn.
 //!
-//! Not modelled: validators that lie, the chain's interval between weights, evaluation of payloads of another version.
+//! Not modelled: validators that lie, downloads of a validator that fail, the chain's interval between weights, evaluation of payloads of another version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::gather::Selection;
-use super::rows::{Listed, OverlapRow, ScoreRow, Verdict};
+use super::rows::{HONEST, Listed, OverlapRow, ScoreRow, Verdict};
 use super::spec::{Validation, Window};
 use super::swarm::Swarm;
 use crate::algorithm::aggregate::lower_median;
@@ -67,7 +67,6 @@ pub struct Validators {
 struct Docket {
     peer: PeerId,
     own: Vec<SequenceName>,
-    contribution: Contribution,
 }
 
 impl Validators {
@@ -136,7 +135,7 @@ impl Swarm<'_> {
         let steps_behind = self.steps_behind(round, &active, backend);
         let overlaps = self.overlaps(&selection, backend.layout());
         for &(first, second, overlap) in &overlaps {
-            let honest = [first, second].iter().all(|&peer| self.known_behaviour(peer) == "honest");
+            let honest = [first, second].iter().all(|&peer| self.known_behaviour(peer) == HONEST);
             let (first, second, honest) = (first.0, second.0, u32::from(honest));
             self.state.recorder.overlap(OverlapRow { round, first, second, honest, overlap });
         }
@@ -258,12 +257,10 @@ impl Swarm<'_> {
                 evaluations.push(Evaluation::Missing { peer });
                 continue;
             }
-            match self.decoded(peer).cloned() {
-                None => evaluations.push(Evaluation::Invalid { peer }),
-                Some(contribution) => {
-                    let own = self.own_sequences(peer, round, number, validation);
-                    dockets.push(Docket { peer, own, contribution });
-                }
+            if self.decoded(peer).is_none() {
+                evaluations.push(Evaluation::Invalid { peer });
+            } else {
+                dockets.push(Docket { peer, own: self.own_sequences(peer, round, number, validation) });
             }
         }
         let random = self.random_sequences(round, number, validation);
@@ -275,7 +272,7 @@ impl Swarm<'_> {
                 steps_behind: steps_behind.get(&peer).copied().flatten(),
             });
         }
-        evaluations.sort_by_key(|evaluation| chosen.iter().position(|&peer| peer == peer_of(evaluation)));
+        evaluations.sort_by_key(|evaluation| chosen.iter().position(|&peer| peer == evaluation.peer()));
         evaluations
     }
 
@@ -297,7 +294,8 @@ impl Swarm<'_> {
         let changes: Vec<_> = dockets
             .iter()
             .map(|docket| {
-                let (limits, contribution) = (&limits, &docket.contribution);
+                let contribution = self.decoded[&docket.peer].as_ref().expect("because it was not invalid");
+                let limits = &limits;
                 move |theta: &mut [f32]| {
                     for (tensor, limit) in limits.iter().enumerate() {
                         let norm = contribution.tensor_norm(tensor) as f32;
@@ -377,7 +375,7 @@ impl Swarm<'_> {
         let known: BTreeSet<PeerId> = records.keys().chain(active).copied().collect();
         for peer in known {
             let record = records.get(&peer);
-            let evaluation = evaluations.iter().find(|evaluation| peer_of(evaluation) == peer);
+            let evaluation = evaluations.iter().find(|evaluation| evaluation.peer() == peer);
             let losses = match evaluation {
                 Some(Evaluation::Measured { losses, .. }) => Some(losses),
                 _ => None,
@@ -429,14 +427,5 @@ impl Swarm<'_> {
             validation.seats.iter().zip(&validators.seats).map(|(seat, it)| (seat.stake, it.weights())).collect();
         let pay = weights::combine(&said);
         self.state.recorder.pay(&pay);
-    }
-}
-
-fn peer_of(evaluation: &Evaluation) -> PeerId {
-    match *evaluation {
-        Evaluation::Missing { peer }
-        | Evaluation::Invalid { peer }
-        | Evaluation::Unreachable { peer }
-        | Evaluation::Measured { peer, .. } => peer,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{EvaluationRow, IntervalRow, Outcome, OverlapRow, PeerRow, Phase, RoundRow, Rows, ScoreRow};
+use super::rows::{EvaluationRow, HONEST, IntervalRow, Outcome, OverlapRow, PeerRow, Phase, RoundRow, Rows, ScoreRow};
 use crate::quantity::{Duration, PeerId};
 use crate::sim::{Audit, SimTime};
 
@@ -62,7 +62,7 @@ impl Recorder {
             round,
             peer: peer.0,
             class: class.to_owned(),
-            behaviour: behaviour.unwrap_or("honest").to_owned(),
+            behaviour: behaviour.unwrap_or(HONEST).to_owned(),
             steps,
             training_loss: None,
             outcome: Outcome::Late,

@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How a peer is called in the tables that keeps to the protocol.
+pub const HONEST: &str = "honest";
+
 /// One outer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundRow {

@@ -11,10 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::protocol::rows::{Outcome, OverlapRow, PeerRow, ScoreRow};
-
-/// The name of those who keep to the protocol.
-pub(super) const HONEST: &str = "honest";
+use crate::protocol::rows::{HONEST, Outcome, OverlapRow, PeerRow, ScoreRow};
 
 /// What accuses.
 const ACCUSATIONS: &[&str] =
@@ -101,16 +98,16 @@ impl<'a> Judged<'a> {
 
     /// Rounds from the peer's first lie, or its first appearance if it is honest, to its first accusation.
     fn delay(&self, peer: u32) -> Option<f64> {
-        let rows = || self.peers.iter().filter(|row| row.peer == peer);
-        let first = rows().find(|row| row.behaviour != HONEST).or_else(|| rows().next())?.round;
-        let took_part_before = |round: u32| rows().any(|row| row.round + 1 == round);
-        let accuses = |row: &&&ScoreRow| {
+        let rows: Vec<&PeerRow> = self.peers.iter().filter(|row| row.peer == peer).collect();
+        let first = rows.iter().find(|row| row.behaviour != HONEST).or(rows.first())?.round;
+        let took_part_before = |round: u32| rows.binary_search_by_key(&round, |row| row.round + 1).is_ok();
+        let accuses = |row: &&ScoreRow| {
             row.penalties
                 .split('+')
                 .any(|cause| ACCUSATIONS.contains(&cause) || (cause == OUT_OF_SYNC && took_part_before(row.round)))
         };
-        let judged = self.scores.iter().filter(|row| row.peer == peer && row.round >= first);
-        { judged }.find(accuses).map(|row| f64::from(row.round - first))
+        let mut judged = self.scores.iter().copied().filter(|row| row.peer == peer && row.round >= first);
+        judged.find(accuses).map(|row| f64::from(row.round - first))
     }
 
     /// Tests of the second half: (final score, whether the peer lied, whether it was paid).

@@ -3,10 +3,11 @@
 use super::axis::{Axis, Measure, Scale, label};
 use super::canvas::PALETTE;
 use super::figures::Figure;
-use super::judged::{HONEST, Judged, Kind, characteristic, honest_overlaps};
+use super::judged::{Judged, Kind, characteristic, honest_overlaps};
 use super::line::{Curve, LineChart, Reference};
 use super::statistics::Estimate;
 use super::{ReportError, Run};
+use crate::protocol::rows::{HONEST, ScoreRow};
 
 const TICKS_X: usize = 8;
 const TICKS_Y: usize = 6;
@@ -28,7 +29,7 @@ pub(super) fn of_run(run: &Run, subtitle: &str) -> Result<Vec<Figure>, ReportErr
         }
     };
     let kinds = judged.kinds();
-    let curves = |value: fn(&crate::protocol::rows::ScoreRow) -> Option<f64>| -> Vec<Curve> {
+    let curves = |value: fn(&ScoreRow) -> Option<f64>| -> Vec<Curve> {
         let curve = |(at, kind): (usize, &&str)| curve(at, (*kind).to_owned(), judged.by_round(kind, value));
         kinds.iter().enumerate().map(curve).collect()
     };

@@ -68,28 +68,7 @@ impl LineChart {
 
     fn draw(&self, sheet: &Sheet<'_>) -> Result<(), Fault> {
         let [x, y] = [&self.x, &self.y];
-        let label_width = y.ticks.iter().map(|(_, label)| text_width(label)).max().unwrap_or(0);
-        let mut chart = ChartBuilder::on(sheet)
-            .margin_left(px(10))
-            .margin_right(px(30))
-            .margin_top(px(8))
-            .margin_bottom(px(8))
-            .x_label_area_size(px(48))
-            .y_label_area_size(px(label_width + 34))
-            .build_cartesian_2d(x.clone(), y.clone())
-            .map_err(fault)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID.stroke_width(px(1)))
-            .light_line_style(TRANSPARENT)
-            .axis_style(SOFT_INK.stroke_width(px(1)))
-            .set_all_tick_mark_size(px(4))
-            .label_style(text(TEXT_SIZE, INK))
-            .axis_desc_style(text(TEXT_SIZE, INK))
-            .x_desc(x.title.as_str())
-            .y_desc(y.title.as_str())
-            .draw()
-            .map_err(fault)?;
+        let mut chart = plane(sheet, x, y)?;
 
         let place = |[at_x, at_y]: [f64; 2]| Some((x.position(at_x)?, y.position(at_y)?));
         for curve in &self.curves {
@@ -122,6 +101,36 @@ impl LineChart {
         }
         Ok(())
     }
+}
+
+/// A plane to draw on.
+pub(super) type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+
+/// The plane of two axes, with its grid, ticks and titles.
+pub(super) fn plane<'a, 'b>(sheet: &'a Sheet<'b>, x: &Axis, y: &Axis) -> Result<Plane<'a, 'b>, Fault> {
+    let label_width = y.ticks.iter().map(|(_, label)| text_width(label)).max().unwrap_or(0);
+    let mut chart = ChartBuilder::on(sheet)
+        .margin_left(px(10))
+        .margin_right(px(30))
+        .margin_top(px(8))
+        .margin_bottom(px(8))
+        .x_label_area_size(px(48))
+        .y_label_area_size(px(label_width + 34))
+        .build_cartesian_2d(x.clone(), y.clone())
+        .map_err(fault)?;
+    chart
+        .configure_mesh()
+        .bold_line_style(GRID.stroke_width(px(1)))
+        .light_line_style(TRANSPARENT)
+        .axis_style(SOFT_INK.stroke_width(px(1)))
+        .set_all_tick_mark_size(px(4))
+        .label_style(text(TEXT_SIZE, INK))
+        .axis_desc_style(text(TEXT_SIZE, INK))
+        .x_desc(x.title.as_str())
+        .y_desc(y.title.as_str())
+        .draw()
+        .map_err(fault)?;
+    Ok(chart)
 }
 
 /// An axis in the drawing library's terms: its ticks are the axis's own.

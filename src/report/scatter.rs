@@ -5,8 +5,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
 use super::canvas::{
-    Entry, Fault, GRID, Head, INK, PALETTE, SOFT_INK, Sheet, Swatch, TEXT_SIZE, fault, figure, px, text, text_width,
+    Entry, Fault, Head, INK, PALETTE, SOFT_INK, Sheet, Swatch, TEXT_SIZE, fault, figure, px, text, text_width,
 };
+use super::line::plane;
 
 /// Height of a chart without its head \[CSS px\].
 const HEIGHT: u32 = 360;
@@ -49,28 +50,7 @@ impl Scatter {
 
     fn draw(&self, sheet: &Sheet<'_>) -> Result<(), Fault> {
         let [x, y] = [&self.x, &self.y];
-        let label_width = y.ticks.iter().map(|(_, label)| text_width(label)).max().unwrap_or(0);
-        let mut chart = ChartBuilder::on(sheet)
-            .margin_left(px(10))
-            .margin_right(px(30))
-            .margin_top(px(8))
-            .margin_bottom(px(8))
-            .x_label_area_size(px(48))
-            .y_label_area_size(px(label_width + 34))
-            .build_cartesian_2d(x.clone(), y.clone())
-            .map_err(fault)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID.stroke_width(px(1)))
-            .light_line_style(TRANSPARENT)
-            .axis_style(SOFT_INK.stroke_width(px(1)))
-            .set_all_tick_mark_size(px(4))
-            .label_style(text(TEXT_SIZE, INK))
-            .axis_desc_style(text(TEXT_SIZE, INK))
-            .x_desc(x.title.as_str())
-            .y_desc(y.title.as_str())
-            .draw()
-            .map_err(fault)?;
+        let mut chart = plane(sheet, x, y)?;
         let placed =
             self.points.iter().filter_map(|point| Some((point, (x.position(point.at[0])?, y.position(point.at[1])?))));
         let placed: Vec<_> = placed.collect();

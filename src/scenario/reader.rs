@@ -120,6 +120,11 @@ impl Reader {
         self.number(node, "a positive number", |number| number > 0.0)
     }
 
+    /// `true` or `false`.
+    pub fn truth(&self, node: &Node) -> Option<bool> {
+        Some(self.variant(node, "value", &["true", "false"])?.name == "true")
+    }
+
     /// A share between 0 and 1.
     pub fn share(&self, node: &Node) -> Option<f64> {
         self.number(node, "a number from 0 to 1", |number| (0.0..=1.0).contains(&number))

@@ -61,8 +61,7 @@ fn adversary(reader: &Reader, fields: &Fields<'_>, peers: Option<&[PeerClass]>) 
         Some(name.to_owned())
     });
     let when = fields.or("when", When::Always, |node| when(reader, node));
-    let colluding =
-        fields.or("colluding", false, |node| Some(reader.variant(node, "value", &["true", "false"])?.name == "true"));
+    let colluding = fields.or("colluding", false, |node| reader.truth(node));
     Some(Adversary { behaviour: behaviour?, fraction: fraction?, class: class?, when: when?, colluding: colluding? })
 }
 

@@ -74,8 +74,7 @@ fn top_k(reader: &Reader, fields: &Fields<'_>) -> Option<TopK> {
             _ => VectorChunk::Side,
         })
     });
-    let even_k =
-        fields.or("even_k", true, |node| Some(reader.variant(node, "value", &["true", "false"])?.name == "true"));
+    let even_k = fields.or("even_k", true, |node| reader.truth(node));
     let (bits, coding, range) = (bits?, coding?, range? as f32);
     Some(TopK {
         chunk: chunk?,

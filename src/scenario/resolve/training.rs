@@ -50,8 +50,7 @@ pub fn llama(reader: &Reader, node: &Node) -> Option<Llama> {
         let (layers, width, heads) = (size("layers"), size("width"), size("heads"));
         let kv_heads = fields.optional("kv_heads", |node| reader.integer(node, 1, 1 << 24));
         let (feed_forward, context, vocabulary) = (size("feed_forward"), size("context"), size("vocabulary"));
-        let tied =
-            fields.or("tied", false, |node| Some(reader.variant(node, "value", &["true", "false"])?.name == "true"));
+        let tied = fields.or("tied", false, |node| reader.truth(node));
         let (width, heads) = (width?, heads?);
         let kv_heads = kv_heads?.map_or(heads, |count| count as usize);
         check_heads(reader, fields, width, heads, kv_heads)?;

@@ -33,7 +33,7 @@ pub fn validator(reader: &Reader, node: &Node, protocol: Option<&Protocol>) -> O
         let downlink =
             fields.or("downlink", Bandwidth::from_bits_per_second(10e9), |node| reader.quantity::<Bandwidth>(node));
         let seats = fields.or("seats", vec![Seat { stake: 1.0, outages: Vec::new() }], |node| seats(reader, node));
-        let failover = fields.or("failover", false, |node| truth(reader, node));
+        let failover = fields.or("failover", false, |node| reader.truth(node));
         let compute = match (device?, evaluation_time?) {
             (Some(_), Some(_)) => {
                 return reader.report(
@@ -56,10 +56,6 @@ pub fn validator(reader: &Reader, node: &Node, protocol: Option<&Protocol>) -> O
         }
         Some(Some(validation))
     })
-}
-
-fn truth(reader: &Reader, node: &Node) -> Option<bool> {
-    Some(reader.variant(node, "value", &["true", "false"])?.name == "true")
 }
 
 fn seats(reader: &Reader, node: &Node) -> Option<Vec<Seat>> {
@@ -165,7 +161,7 @@ fn rules(reader: &Reader, fields: &Fields<'_>) -> Option<Gauntlet> {
     let sync = numbers.rule("sync", base.sync.as_ref(), production.sync.as_ref(), |it, base| {
         let (steps_max, power) = (it.number("steps_max", base.steps_max), it.number("power", base.power));
         let (behind_max, slash) = (it.number("behind_max", base.behind_max), it.share("slash", base.slash));
-        let is_factor = it.fields.or("is_factor", base.is_factor, |node| truth(it.reader, node));
+        let is_factor = it.fields.or("is_factor", base.is_factor, |node| it.reader.truth(node));
         Some(Sync {
             steps_max: steps_max?,
             power: power?,

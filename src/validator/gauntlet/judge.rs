@@ -42,6 +42,19 @@ pub enum Evaluation {
     },
 }
 
+impl Evaluation {
+    /// Of whom it is.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        match *self {
+            Self::Missing { peer }
+            | Self::Invalid { peer }
+            | Self::Unreachable { peer }
+            | Self::Measured { peer, .. } => peer,
+        }
+    }
+}
+
 /// What a validator makes of a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
