@@ -1,14 +1,18 @@
-//! Heat maps: a value for each pair of values of two axes, written in its field and shaded from the best to the worst.
+//! Heat maps: a value for each pair of values of two axes, written in its field and shaded from the best to the worst, by
+//! its logarithm where values lie orders of magnitude apart.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::axis::{Axis, Scale};
 use super::canvas::{Fault, Head, INK, SOFT_INK, Sheet, TEXT_SIZE, WIDTH, at, fault, figure, px, text, text_width};
 
 /// Height of a row \[CSS px\].
 const ROW: u32 = 40;
 /// Room under the rows for labels and the axis's title \[CSS px\].
 const BELOW: u32 = 62;
+/// Height of a line of a column's label \[CSS px\].
+const LINE: u32 = 16;
 /// Room at the right \[CSS px\].
 const RIGHT: u32 = 30;
 
@@ -43,23 +47,50 @@ impl HeatMap {
     /// The map as SVG.
     pub(super) fn svg(&self) -> Result<String, Fault> {
         let head = Head { title: self.title.clone(), subtitle: self.subtitle.clone(), legend: Vec::new() };
-        figure(&head, self.rows.len() as u32 * ROW + BELOW, |sheet| self.draw(sheet).map_err(fault))
+        let lines = self.column_labels().iter().map(Vec::len).max().unwrap_or(1).max(1) as u32;
+        let below = BELOW + (lines - 1) * LINE;
+        figure(&head, self.rows.len() as u32 * ROW + below, |sheet| self.draw(sheet, lines).map_err(fault))
     }
 
-    fn draw(&self, sheet: &Sheet<'_>) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-        let label_width = self.rows.iter().map(|label| text_width(label)).max().unwrap_or(0);
-        let (left, right) = (at(label_width + 48), at(WIDTH - RIGHT));
+    /// Where the fields begin \[CSS px\].
+    fn left(&self) -> u32 {
+        self.rows.iter().map(|label| text_width(label)).max().unwrap_or(0) + 48
+    }
+
+    /// The labels of the columns, in as many lines as they need not to touch each other.
+    fn column_labels(&self) -> Vec<Vec<String>> {
+        let width = (WIDTH - RIGHT).saturating_sub(self.left()) / self.columns.len().max(1) as u32;
+        let in_lines = |label: &String| {
+            let mut lines: Vec<String> = Vec::new();
+            for word in label.split_inclusive([' ', '-']) {
+                match lines.last_mut() {
+                    Some(line) if text_width(line) + text_width(word) + 6 <= width => line.push_str(word),
+                    _ => lines.push(word.to_owned()),
+                }
+            }
+            lines
+        };
+        self.columns.iter().map(in_lines).collect()
+    }
+
+    fn draw(&self, sheet: &Sheet<'_>, lines: u32) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
+        let (left, right) = (at(self.left()), at(WIDTH - RIGHT));
         let edge = |column: usize| left + (right - left) * column as i32 / self.columns.len().max(1) as i32;
         let top = |row: usize| at(row as u32 * ROW);
         let values = || self.fields.iter().flatten().filter_map(|field| field.value).filter(|value| value.is_finite());
-        let (low, high) = values().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+        let scale = if values().all(|value| value > 0.0) { Axis::suitable_scale(values()) } else { Scale::Linear };
+        let place = |value: f64| if scale == Scale::Logarithmic { value.ln() } else { value };
+        let (low, high) =
+            values().map(place).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
         let middle =
             |row: usize, column: usize| (i32::midpoint(edge(column), edge(column + 1)), top(row) + at(ROW / 2));
 
         for (row, fields) in self.fields.iter().enumerate() {
             for (column, field) in fields.iter().enumerate() {
-                let share =
-                    field.value.filter(|value| value.is_finite()).map(|value| (value - low) / (high - low).max(1e-300));
+                let share = field
+                    .value
+                    .filter(|value| value.is_finite())
+                    .map(|value| (place(value) - low) / (high - low).max(1e-300));
                 let (shade, ink) = match share {
                     // The darkest shades are for white letters.
                     Some(share) => (shade(share), if share > 0.55 { WHITE } else { INK }),
@@ -82,12 +113,19 @@ impl HeatMap {
             let style = text(TEXT_SIZE, INK).pos(Pos::new(HPos::Right, VPos::Center));
             sheet.draw_text(label, &style, (left - at(8), top(row) + at(ROW / 2)))?;
         }
-        for (column, label) in self.columns.iter().enumerate() {
+        for (column, label) in self.column_labels().iter().enumerate() {
             let style = text(TEXT_SIZE, INK).pos(Pos::new(HPos::Center, VPos::Top));
-            sheet.draw_text(label, &style, (i32::midpoint(edge(column), edge(column + 1)), bottom + at(8)))?;
+            let centre = i32::midpoint(edge(column), edge(column + 1));
+            for (line, down) in label.iter().zip((8..).step_by(LINE as usize)) {
+                sheet.draw_text(line, &style, (centre, bottom + at(down)))?;
+            }
         }
         let centred = text(TEXT_SIZE, INK).pos(Pos::new(HPos::Center, VPos::Top));
-        sheet.draw_text(&self.column_title, &centred, (i32::midpoint(left, right), bottom + at(32)))?;
+        sheet.draw_text(
+            &self.column_title,
+            &centred,
+            (i32::midpoint(left, right), bottom + at(32 + (lines - 1) * LINE)),
+        )?;
         let turned = text(TEXT_SIZE, INK).transform(FontTransform::Rotate270);
         sheet.draw_text(&self.row_title, &turned.pos(Pos::new(HPos::Center, VPos::Center)), (at(22), bottom / 2))
     }

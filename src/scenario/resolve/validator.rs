@@ -52,7 +52,8 @@ pub fn validator(reader: &Reader, node: &Node, protocol: Option<&Protocol>) -> O
         };
         let validation = Validation { rules: rules?, seats: seats?, failover: failover?, compute, downlink: downlink? };
         for problem in validation.rules.problems() {
-            reader.report::<()>(fields.place(), problem.to_string(), "");
+            let field = problem.field.split('.').next().unwrap_or(problem.field);
+            reader.report::<()>(fields.place_of(field), problem.to_string(), "");
         }
         Some(Some(validation))
     })
